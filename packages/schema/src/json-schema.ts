@@ -1,0 +1,91 @@
+import { z } from 'zod';
+import { Circuit, CircuitForm } from './circuit.ts';
+import { CircuitEdge } from './circuit-edge.ts';
+import { CircuitMetric } from './circuit-metric.ts';
+import { CircuitNode } from './circuit-node.ts';
+import { EdgeWeight } from './edge-weight.ts';
+import { CircuitscopeError } from './error.ts';
+import { Estimate } from './estimate.ts';
+import { Evidence } from './evidence.ts';
+import { Feature } from './feature.ts';
+import { Hash } from './hash.ts';
+import { Intervention } from './intervention.ts';
+import { Json } from './json.ts';
+import { ModelRef } from './model.ts';
+import { Plan } from './plan.ts';
+import { Provenance } from './provenance.ts';
+import { Readout } from './readout.ts';
+import { Report } from './report.ts';
+import { RunRecord } from './run-record.ts';
+import { Pos, Scope } from './scope.ts';
+import { Site } from './site.ts';
+import { Task } from './task.ts';
+import { ReaderRef, UnitRef } from './unit.ts';
+import { Value } from './value.ts';
+
+const RECORDS = {
+  circuit: Circuit,
+  circuit_edge: CircuitEdge,
+  circuit_metric: CircuitMetric,
+  circuit_node: CircuitNode,
+  edge_weight: EdgeWeight,
+  estimate: Estimate,
+  evidence: Evidence,
+  feature: Feature,
+  hash: Hash,
+  intervention: Intervention,
+  model: ModelRef,
+  plan: Plan,
+  pos: Pos,
+  provenance: Provenance,
+  reader: ReaderRef,
+  readout: Readout,
+  report: Report,
+  run: RunRecord,
+  scope: Scope,
+  site: Site,
+  task: Task,
+  unit: UnitRef,
+  value: Value,
+} as const satisfies Record<string, z.ZodType>;
+
+export type SchemaName = keyof typeof RECORDS;
+
+/** The records that `jsonSchema` knows, sorted. */
+export const schemaNames: readonly SchemaName[] = Object.keys(RECORDS).filter(isSchemaName).sort();
+
+/**
+ * JSON Schema (draft 2020-12) of a record, self-contained, with the records it is made of under `$defs`. It says
+ * the shape; conditions between fields (references, equal lengths, signs of weights) are checked by the parser alone.
+ */
+export function jsonSchema(name: string): z.core.JSONSchema.BaseSchema {
+  if (!isSchemaName(name)) {
+    const expected = schemaNames.join(', ');
+    throw new CircuitscopeError('unknown_schema', `There is no schema ${name}; choose one of ${expected}.`, {
+      expected,
+      got: name,
+    });
+  }
+  return z.toJSONSchema(RECORDS[name], {
+    target: 'draft-2020-12',
+    io: 'input',
+    metadata: namesWithin(name),
+    // `readOnly` would say that a server ignores the key; here it only means that parsed records are frozen.
+    override: ({ jsonSchema }) => {
+      delete jsonSchema.readOnly;
+    },
+  });
+}
+
+/** Every record but the asked one is named, so that it becomes an entry of `$defs` where it is used. */
+function namesWithin(root: SchemaName) {
+  const names = z.registry<{ id: string }>();
+  names.add(CircuitForm, { id: 'nested_circuit' });
+  names.add(Json, { id: 'json' });
+  for (const name of schemaNames) if (name !== root) names.add(RECORDS[name], { id: name });
+  return names;
+}
+
+function isSchemaName(name: string): name is SchemaName {
+  return Object.hasOwn(RECORDS, name);
+}

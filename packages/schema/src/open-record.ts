@@ -1,0 +1,18 @@
+import { type Circuit, parseCircuit } from './circuit.ts';
+import type { Parsed } from './parse.ts';
+import { type Plan, parsePlan } from './plan.ts';
+import { parseReport, type Report } from './report.ts';
+import { parseRunRecord, type RunRecord } from './run-record.ts';
+import { parseTask, type Task } from './task.ts';
+
+/** A record that stands in a file of its own. */
+export type StoredRecord = Circuit | Plan | Report | RunRecord | Task;
+
+const PARSERS = { circuit: parseCircuit, plan: parsePlan, report: parseReport, run: parseRunRecord, task: parseTask };
+
+/** Reads a record whose kind is not known beforehand, of any version up to the current one. */
+export function openRecord(value: unknown): Parsed<StoredRecord> {
+  const kind: unknown = typeof value === 'object' && value !== null ? Reflect.get(value, 'kind') : undefined;
+  for (const [known, parse] of Object.entries(PARSERS)) if (kind === known) return parse(value);
+  return { ok: false, issues: [{ path: 'kind', message: `expected one of ${Object.keys(PARSERS).join(', ')}` }] };
+}
