@@ -1,0 +1,135 @@
+//! Typed arrays, looked at anew at every use: between two calls JavaScript may detach, shrink or move their memory, and
+//! a SharedArrayBuffer may change under our hands. So entries are copied one by one, and no pointer outlives a call.
+
+use std::ptr;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use circuitscope_kernels::exec::{Entries, EntriesMut};
+use napi::bindgen_prelude::Unknown;
+use napi::{JsValue, sys};
+
+use crate::error::{ErrorCode, bad_input};
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    F32,
+    I32,
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Kind::F32 => "Float32Array",
+            Kind::I32 => "Int32Array",
+        }
+    }
+}
+
+/// The memory of a typed array at this moment; valid until JavaScript runs again.
+struct Memory<'a>(&'a [AtomicU32]);
+
+/// Finds the memory of a typed array of this kind, and of this length if one is expected.
+fn memory<'a>(
+    what: &str,
+    array: &'a Unknown<'_>,
+    kind: Kind,
+    length: Option<usize>,
+) -> napi::Result<Memory<'a>, ErrorCode> {
+    let raw = array.value();
+    let wrong = || bad_input(format!("{what} is not a {}.", kind.name()));
+    let mut is_array = false;
+    // SAFETY: `raw` holds the environment and the value of the call that we are in.
+    let status = unsafe { sys::napi_is_typedarray(raw.env, raw.value, &mut is_array) };
+    if status != sys::Status::napi_ok || !is_array {
+        return Err(wrong());
+    }
+    let (mut found_type, mut found_length, mut data, mut buffer, mut offset) =
+        (0, 0, ptr::null_mut(), ptr::null_mut(), 0);
+    // SAFETY: as above, and the value is a typed array.
+    let status = unsafe {
+        sys::napi_get_typedarray_info(
+            raw.env,
+            raw.value,
+            &mut found_type,
+            &mut found_length,
+            &mut data,
+            &mut buffer,
+            &mut offset,
+        )
+    };
+    let expected = match kind {
+        Kind::F32 => sys::TypedarrayType::float32_array,
+        Kind::I32 => sys::TypedarrayType::int32_array,
+    };
+    if status != sys::Status::napi_ok || found_type != expected {
+        return Err(wrong());
+    }
+    let length = length.unwrap_or(found_length);
+    if found_length != length {
+        return Err(bad_input(format!(
+            "{what} has {found_length} entries, where {length} are needed (an array whose buffer was transferred has none)."
+        )));
+    }
+    if length == 0 {
+        return Ok(Memory(&[]));
+    }
+    if data.is_null() || data.addr() % align_of::<AtomicU32>() != 0 {
+        return Err(bad_input(format!("{what} has no memory that can be read.")));
+    }
+    // SAFETY: the engine says that `length` entries of 4 bytes begin at `data`; no JavaScript runs on this thread while
+    // the result lives, so they stay there, and other threads that share the buffer only make values change, which
+    // atomics allow.
+    Ok(Memory(unsafe { std::slice::from_raw_parts(data.cast::<AtomicU32>(), length) }))
+}
+
+/// That an array could receive the entries; nothing is written.
+pub fn check(what: &str, array: &Unknown<'_>, entries: &Entries<'_>) -> napi::Result<(), ErrorCode> {
+    match entries {
+        Entries::F32(to) => memory(what, array, Kind::F32, Some(to.len())).map(drop),
+        Entries::I32(to) => memory(what, array, Kind::I32, Some(to.len())).map(drop),
+    }
+}
+
+/// Copies an array into entries of the same kind and number.
+pub fn read(what: &str, array: &Unknown<'_>, entries: EntriesMut<'_>) -> napi::Result<(), ErrorCode> {
+    match entries {
+        EntriesMut::F32(to) => {
+            let from = memory(what, array, Kind::F32, Some(to.len()))?;
+            for (to, from) in to.iter_mut().zip(from.0) {
+                *to = f32::from_bits(from.load(Ordering::Relaxed));
+            }
+        }
+        EntriesMut::I32(to) => {
+            let from = memory(what, array, Kind::I32, Some(to.len()))?;
+            for (to, from) in to.iter_mut().zip(from.0) {
+                *to = from.load(Ordering::Relaxed) as i32;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Copies entries into an array of the same kind and number.
+pub fn write(what: &str, array: &Unknown<'_>, entries: Entries<'_>) -> napi::Result<(), ErrorCode> {
+    match entries {
+        Entries::F32(from) => {
+            let to = memory(what, array, Kind::F32, Some(from.len()))?;
+            for (to, from) in to.0.iter().zip(from) {
+                to.store(from.to_bits(), Ordering::Relaxed);
+            }
+        }
+        Entries::I32(from) => {
+            let to = memory(what, array, Kind::I32, Some(from.len()))?;
+            for (to, from) in to.0.iter().zip(from) {
+                to.store(*from as u32, Ordering::Relaxed);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The entries of a Float32Array; one whose buffer was transferred has none.
+pub fn floats(what: &str, array: &Unknown<'_>) -> napi::Result<Vec<f32>, ErrorCode> {
+    let from = memory(what, array, Kind::F32, None)?;
+    Ok(from.0.iter().map(|entry| f32::from_bits(entry.load(Ordering::Relaxed))).collect())
+}

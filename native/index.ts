@@ -1,0 +1,180 @@
+import { createRequire } from 'node:module';
+
+// The addon with its types. It is loaded by literal names, so that bundlers and compilers can see them; nothing is loaded
+// before `loadNative` is called.
+
+/** What this build and this machine are. */
+export interface NativeInfo {
+  readonly version: string;
+  /** Instruction set in use: the fastest there is, or the one that `CIRCUITSCOPE_ISA` names. */
+  readonly isa: string;
+  readonly isas: readonly string[];
+  /** Threads of a run that asks for no number; `CIRCUITSCOPE_THREADS` sets it. */
+  readonly threads: number;
+  readonly cpu: string;
+}
+
+/** A program that was parsed and checked, ready to be run with any sizes. */
+export interface NativeProgram {
+  readonly [brand: symbol]: never;
+}
+
+/** Weights as the addon holds them: mapped from files in their stored type or owned, packed on first use. */
+export interface NativeStore {
+  /** Maps a file, whose length must be `byteLength`, and gives its number. Throws `bad_file`. */
+  mapFile(path: string, byteLength: number): number;
+  /**
+   * A weight inside a mapped file: element (i, j) is number `offset + i·strides[0] + j·strides[1]` from `byteOffset` on.
+   * `dtype` is f32, bf16 or f16. Replaces a weight of the same name. Throws `bad_file`, `bad_param`.
+   */
+  defineMapped(
+    name: string,
+    file: number,
+    byteOffset: number,
+    dtype: string,
+    offset: number,
+    shape: number[],
+    strides: number[],
+  ): void;
+  /** A weight that the addon copies. Replaces a weight of the same name. Throws `bad_param`. */
+  defineOwned(name: string, data: Float32Array, shape: number[], strides: number[]): void;
+  /** Forgets a weight; runs that use it keep it until they end. */
+  remove(name: string): void;
+  /** Bytes of mapped files (address space, not memory), of packed matrices, of owned weights. */
+  bytes(): { readonly mapped: number; readonly packed: number; readonly owned: number };
+}
+
+/** One run, to stop it and to see how far it is. */
+export interface NativeRun {
+  /** The promise of the run rejects with the code `cancelled` within 50 ms. */
+  cancel(): void;
+  /** Steps that are done. */
+  progress(): number;
+}
+
+export type NativeArray = Float32Array | Int32Array;
+
+export interface NativeAddon {
+  /** Throws `bad_input` where `CIRCUITSCOPE_ISA` or `CIRCUITSCOPE_THREADS` cannot be honoured. */
+  info(): NativeInfo;
+  /** Throws `bad_program`. */
+  readonly NativeProgram: new (
+    json: string,
+  ) => NativeProgram;
+  readonly NativeStore: new () => NativeStore;
+  readonly NativeRun: new () => NativeRun;
+  /**
+   * Runs all steps off this thread. Inputs are copied before it returns, outputs are written when it resolves; arrays that
+   * were transferred or resized by then are refused. Rejects with an Error whose `code` is `cancelled`, `memory`,
+   * `bad_program`, `bad_input`, `missing_param`, `out_of_range` or `panic`.
+   * @param sizes what the symbols of the program's shapes are in this call
+   * @param inputs one array for each input, as long as its bound shape
+   * @param outputs one array for each output that is wanted, as long as its bound shape
+   * @param options `memoryBytes` is the most that the program's slots may take together
+   */
+  execute(
+    program: NativeProgram,
+    store: NativeStore,
+    sizes: { [symbol: string]: number },
+    inputs: { [name: string]: NativeArray },
+    outputs: { [name: string]: NativeArray },
+    options: { threads?: number; memoryBytes?: number },
+    run: NativeRun,
+  ): Promise<void>;
+}
+
+/** What the library itself exports. */
+export interface NativeBinding extends Pick<NativeAddon, 'info' | 'NativeProgram' | 'NativeStore' | 'NativeRun'> {
+  readonly NativeCall: new (
+    program: NativeProgram,
+    store: NativeStore,
+    sizes: { [symbol: string]: number },
+    options: { threads?: number; memoryBytes?: number },
+  ) => NativeCall;
+}
+
+interface NativeCall {
+  readInput(name: string, array: NativeArray): void;
+  checkOutput(name: string, array: NativeArray): void;
+  start(run: NativeRun): Promise<void>;
+  writeOutput(name: string, array: NativeArray): void;
+  release(): void;
+}
+
+/** The addon over a binding that was loaded some other way: a compiled executable embeds it by a static import. */
+export function nativeAddon(binding: NativeBinding): NativeAddon {
+  return {
+    info: binding.info,
+    NativeProgram: binding.NativeProgram,
+    NativeStore: binding.NativeStore,
+    NativeRun: binding.NativeRun,
+    async execute(program, store, sizes, inputs, outputs, options, run) {
+      const call = new binding.NativeCall(program, store, sizes, options);
+      try {
+        for (const [name, array] of Object.entries(inputs)) call.readInput(name, array);
+        for (const [name, array] of Object.entries(outputs)) call.checkOutput(name, array);
+        cancelAtExit(run);
+        await call.start(run);
+        for (const [name, array] of Object.entries(outputs)) call.writeOutput(name, array);
+      } finally {
+        underWay?.delete(run);
+        call.release();
+      }
+    },
+  };
+}
+
+let underWay: Set<NativeRun> | undefined;
+
+/** A process that exits waits for what its thread pool still computes; nobody will read it, so it is stopped. */
+function cancelAtExit(run: NativeRun): void {
+  if (!underWay) {
+    const runs = new Set<NativeRun>();
+    process.on('exit', () => {
+      for (const each of runs) each.cancel();
+    });
+    underWay = runs;
+  }
+  underWay.add(run);
+}
+
+let loaded: NativeAddon | { readonly missing: string } | undefined;
+
+/**
+ * Loads the addon that was built for this machine, once, or says why it is not there. In Deno this needs `--allow-ffi`
+ * and `--allow-read`; `--allow-env` for what the environment sets.
+ */
+export function loadNative(): NativeAddon | { readonly missing: string } {
+  loaded ??= load();
+  return loaded;
+}
+
+function load(): NativeAddon | { readonly missing: string } {
+  const require = createRequire(import.meta.url);
+  const files: { readonly [machine: string]: () => unknown } = {
+    'linux-x64': () => require('./circuitscope.linux-x64.node'),
+    'linux-arm64': () => require('./circuitscope.linux-arm64.node'),
+    'darwin-x64': () => require('./circuitscope.darwin-x64.node'),
+    'darwin-arm64': () => require('./circuitscope.darwin-arm64.node'),
+    'win32-x64': () => require('./circuitscope.win32-x64.node'),
+  };
+  const machine = `${process.platform}-${process.arch}`;
+  const file = files[machine];
+  if (!file) return { missing: `there is no addon for ${machine}` };
+  try {
+    const binding = file();
+    if (isBinding(binding)) return nativeAddon(binding);
+    return { missing: 'the addon is older than this source; build it again with `bun run build` in native/' };
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    const absent = error instanceof Error && 'code' in error && error.code === 'MODULE_NOT_FOUND';
+    return { missing: absent ? 'the addon is not built; `bun run build` in native/ needs Rust' : message };
+  }
+}
+
+function isBinding(value: unknown): value is NativeBinding {
+  const names = ['info', 'NativeProgram', 'NativeStore', 'NativeRun', 'NativeCall'] as const;
+  return (
+    typeof value === 'object' && value !== null && names.every((name) => typeof Reflect.get(value, name) === 'function')
+  );
+}

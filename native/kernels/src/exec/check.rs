@@ -1,0 +1,307 @@
+//! Before a call starts: do the shapes of each step fit its kernel, its neighbours and its weights?
+
+use super::kernel::{Kernel, ValueShape};
+use super::program::Dim;
+use super::shapes::{Sizes, leading_rows};
+
+/// The bound shapes around one step, in the order of its ports; an absent value is `None`.
+pub(crate) struct StepShapes<'a> {
+    pub inputs: Vec<Option<&'a [usize]>>,
+    pub outputs: Vec<Option<&'a [usize]>>,
+    pub params: Vec<Option<&'a [usize]>>,
+}
+
+impl<'a> StepShapes<'a> {
+    fn input(&self, at: usize) -> Option<&'a [usize]> {
+        self.inputs.get(at).copied().flatten()
+    }
+
+    fn output(&self, at: usize) -> Option<&'a [usize]> {
+        self.outputs.get(at).copied().flatten()
+    }
+
+    fn param(&self, at: usize) -> Option<&'a [usize]> {
+        self.params.get(at).copied().flatten()
+    }
+
+    fn fit_inputs(&self, sizes: &mut Sizes, patterns: &[&str]) -> Result<(), String> {
+        fit("in", sizes, &self.inputs, patterns)
+    }
+
+    fn fit_outputs(&self, sizes: &mut Sizes, patterns: &[&str]) -> Result<(), String> {
+        fit("out", sizes, &self.outputs, patterns)
+    }
+
+    fn fit_matrix(&self, sizes: &mut Sizes, pattern: &str) -> Result<(), String> {
+        fit("params", sizes, &self.params[..1], &[pattern])
+    }
+
+    /// A flat param may be written in several dimensions, its length may not vary.
+    fn fit_vector(&self, at: usize, expected: usize) -> Result<(), String> {
+        match self.param(at).map(|shape| shape.iter().product::<usize>()) {
+            Some(length) if length != expected => {
+                Err(format!("params[{at}] has {length} elements, where {expected} are needed"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn fit(what: &str, sizes: &mut Sizes, shapes: &[Option<&[usize]>], patterns: &[&str]) -> Result<(), String> {
+    for (at, (shape, pattern)) in shapes.iter().zip(patterns).enumerate() {
+        if let Some(shape) = shape {
+            sizes.fit(&format!("{what}[{at}]"), shape, pattern)?;
+        }
+    }
+    Ok(())
+}
+
+fn multiple(what: &str, number: usize, of: usize) -> Result<(), String> {
+    let fits = number.is_multiple_of(of);
+    if fits { Ok(()) } else { Err(format!("{what} {number} is no multiple of {of}")) }
+}
+
+fn equal(what: &str, expected: usize, got: usize) -> Result<(), String> {
+    if expected == got { Ok(()) } else { Err(format!("{what} is {got}, where {expected} is needed")) }
+}
+
+/// That sizes of a call, given by `bind`, multiply without overflow; an empty dimension hides no huge one.
+pub(crate) fn checked_product(sizes: &[usize]) -> Option<usize> {
+    let cover = sizes.iter().try_fold(1usize, |product, &size| product.checked_mul(size.max(1)))?;
+    (cover <= 1 << 53).then(|| sizes.iter().product())
+}
+
+/// The sizes by which [`super::run`] calls the kernel, or what does not fit.
+pub(crate) fn check_step(
+    kernel: &Kernel,
+    shapes: &StepShapes<'_>,
+    bind: &dyn Fn(Dim) -> usize,
+) -> Result<Sizes, String> {
+    let mut sizes = Sizes::default();
+    let s = &mut sizes;
+    match kernel {
+        Kernel::Embed { transposed } => {
+            shapes.fit_matrix(s, if *transposed { "mV" } else { "Vm" })?;
+            shapes.fit_inputs(s, &["."])?;
+            shapes.fit_outputs(s, &[".m"])?;
+        }
+        Kernel::Sum => {
+            let out = shapes.output(0).unwrap_or_default();
+            for (at, shape) in shapes.inputs.iter().enumerate() {
+                let shape = shape.unwrap_or_default();
+                // A term may have fewer rows, which the variants share.
+                let fits = match (shape.split_first(), out.split_first()) {
+                    (Some((own, inner)), Some((rows, rest))) => inner == rest && rows.is_multiple_of(*own),
+                    (one, other) => one == other,
+                };
+                if !fits {
+                    return Err(format!("in[{at}] is {shape:?}, where {out:?} or a share of its rows is needed"));
+                }
+            }
+        }
+        Kernel::Mul | Kernel::Subtract | Kernel::Activation { .. } => {
+            shapes.fit_inputs(s, &vec!["."; shapes.inputs.len()])?;
+            shapes.fit_outputs(s, &["."])?;
+        }
+        Kernel::NormScale { .. } => {
+            shapes.fit_inputs(s, &[".m"])?;
+            shapes.fit_outputs(s, &[".1"])?;
+        }
+        Kernel::Normalize { .. } => {
+            shapes.fit_inputs(s, &[".m", ".1"])?;
+            shapes.fit_outputs(s, &[".m"])?;
+        }
+        Kernel::Affine | Kernel::Norm { .. } => {
+            shapes.fit_inputs(s, &[".m"])?;
+            shapes.fit_outputs(s, &[".m", ".1", ".m"])?;
+            shapes.fit_vector(0, s.of('m'))?;
+            shapes.fit_vector(1, s.of('m'))?;
+        }
+        Kernel::Softmax => {
+            shapes.fit_inputs(s, &[".n"])?;
+            shapes.fit_outputs(s, &[".n"])?;
+        }
+        Kernel::Linear => {
+            shapes.fit_matrix(s, "KN")?;
+            shapes.fit_vector(1, s.of('N'))?;
+            let rows = leading_rows("in[0]", shapes.input(0).unwrap_or_default(), s.of('K'))?;
+            let out = leading_rows("out[0]", shapes.output(0).unwrap_or_default(), s.of('N'))?;
+            equal("the number of rows of out[0]", rows, out)?;
+            s.set('R', rows)?;
+        }
+        Kernel::HeadLinear => {
+            shapes.fit_matrix(s, "KN")?;
+            shapes.fit_vector(1, s.of('N'))?;
+            shapes.fit_inputs(s, &["RPHK"])?;
+            shapes.fit_outputs(s, &["RPHd"])?;
+            equal("heads times width", s.of('N'), s.of('H').saturating_mul(s.of('d')))?;
+        }
+        Kernel::HeadResult { head } => {
+            shapes.fit_matrix(s, "KN")?;
+            shapes.fit_inputs(s, &["RPHd"])?;
+            shapes.fit_outputs(s, &[if head.is_some() { "RPN" } else { "RPHN" }])?;
+            equal("heads times width", s.of('K'), s.of('H').saturating_mul(s.of('d')))?;
+            if let Some(head) = head.filter(|head| *head >= s.of('H')) {
+                return Err(format!("the head {head} is none of {}", s.of('H')));
+            }
+        }
+        Kernel::Rotary { dims, .. } => {
+            shapes.fit_inputs(s, &["RPHd", "RP"])?;
+            shapes.fit_outputs(s, &["RPHd"])?;
+            if dims % 2 != 0 || *dims > s.of('d') {
+                return Err(format!("dims is {dims}, where an even number up to {} is needed", s.of('d')));
+            }
+            let table: usize = shapes.param(0).unwrap_or_default().iter().product();
+            multiple("the length of params[0]", table, dims / 2)
+                .or_else(|why| if *dims == 0 { Ok(()) } else { Err(why) })?;
+            shapes.fit_vector(1, table)?;
+        }
+        Kernel::Scores { .. } => {
+            shapes.fit_inputs(s, &["RPHd", "RPGd", "RP"])?;
+            shapes.fit_outputs(s, &["RHPP"])?;
+            multiple("heads", s.of('H'), s.of('G'))?;
+        }
+        Kernel::Mix => {
+            shapes.fit_inputs(s, &["RHPP", "RPGw"])?;
+            shapes.fit_outputs(s, &["RPHw"])?;
+            multiple("heads", s.of('H'), s.of('G'))?;
+        }
+        Kernel::Attention { .. } => {
+            shapes.fit_inputs(s, &["RPHd", "RPGd", "RPGw", "RP"])?;
+            shapes.fit_outputs(s, &["RPHw", "RHPP", "RHPP"])?;
+            multiple("heads", s.of('H'), s.of('G'))?;
+        }
+        Kernel::Repeat => {
+            let (x, out) = (shapes.input(0).unwrap_or_default(), shapes.output(0).unwrap_or_default());
+            let (Some((&batch, rest)), Some((&rows, out_rest))) = (x.split_first(), out.split_first()) else {
+                return Err("a scalar has no rows to repeat".into());
+            };
+            if rest != out_rest {
+                return Err(format!("out[0] is {out:?}, where rows of {rest:?} are needed"));
+            }
+            multiple("the number of rows of out[0]", rows, batch)?;
+        }
+        Kernel::GatherRows => {
+            let (x, out) = (shapes.input(0).unwrap_or_default(), shapes.output(0).unwrap_or_default());
+            let (&[rows, pos, ref rest @ ..], &[out_rows, groups, ref out_rest @ ..]) = (x, out) else {
+                return Err(format!("in[0] {x:?} and out[0] {out:?} need rows and positions"));
+            };
+            equal("the number of rows of out[0]", rows, out_rows)?;
+            if rest != out_rest {
+                return Err(format!("out[0] is {out:?}, where entries of {rest:?} are needed"));
+            }
+            s.set('R', rows)?;
+            s.set('G', groups)?;
+            s.set('P', pos)?;
+            s.set('w', rest.iter().product())?;
+            s.fit("in[1]", shapes.input(1).unwrap_or_default(), "RG")?;
+        }
+        Kernel::Columns => {
+            shapes.fit_matrix(s, "mV")?;
+            shapes.fit_vector(1, s.of('V'))?;
+            shapes.fit_inputs(s, &["RGm", "RC"])?;
+            shapes.fit_outputs(s, &["RGC"])?;
+        }
+        Kernel::CrossEntropy => {
+            shapes.fit_inputs(s, &[".V", "."])?;
+            shapes.fit_outputs(s, &["."])?;
+        }
+        Kernel::TopK { k } => {
+            s.set('k', *k)?;
+            shapes.fit_inputs(s, &[".n"])?;
+            shapes.fit_outputs(s, &[".k", ".k"])?;
+        }
+        Kernel::Edit { dims, value, .. } => {
+            check_inner(s, shapes, dims, bind)?;
+            for (at, pattern) in [(2, "Ra"), (3, "Rb"), (4, "Rc"), (5, "R")] {
+                if let Some(shape) = shapes.input(at) {
+                    s.fit(&format!("in[{at}]"), shape, pattern)?;
+                }
+            }
+            let length = shapes.input(1).unwrap_or_default().iter().product::<usize>();
+            let plane = s.of('b') * s.of('c');
+            match value {
+                ValueShape::None => {}
+                ValueShape::Scalar => equal("the length of the value", 1, length)?,
+                ValueShape::Vector => equal("the length of the value", plane, length)?,
+                ValueShape::Rows => {
+                    multiple("the length of the value", length, s.of('a') * plane)?;
+                    if length == 0 && s.of('R') * s.of('a') * plane > 0 {
+                        return Err("the value is empty".into());
+                    }
+                }
+            }
+        }
+        Kernel::Direction { dims, .. } => {
+            check_inner(s, shapes, dims, bind)?;
+            let dir = shapes.input(1).unwrap_or_default();
+            // One direction for all rows, or one for each.
+            s.fit("in[1]", dir, if dir.len() == 2 { "Rc" } else { "c" })?;
+            for (at, pattern) in [(2, "Ra"), (3, "Rb"), (4, "R")] {
+                if let Some(shape) = shapes.input(at) {
+                    s.fit(&format!("in[{at}]"), shape, pattern)?;
+                }
+            }
+        }
+        Kernel::EdgeRead { heads } => {
+            let copies = (*heads).max(1);
+            s.set('H', copies)?;
+            let writers = shapes.inputs.len() - 2;
+            s.set('U', writers)?;
+            match shapes.input(writers + 1) {
+                Some(mask) => s.fit("the mask", mask, "RHU")?,
+                None if writers == 0 => {
+                    s.set('R', shapes.input(0).unwrap_or_default().first().copied().unwrap_or(0))?
+                }
+                None => return Err("the mask is left out, but there are writers".into()),
+            }
+            // x and the writers' outputs may have fewer rows, which the variants share.
+            for (at, shape) in shapes.inputs[..writers + 1].iter().enumerate() {
+                let shape = shape.unwrap_or_default();
+                let Some((own, inner)) = shape.split_first() else {
+                    return Err(format!("in[{at}] is a single number"));
+                };
+                s.fit(&format!("in[{at}] without its rows"), inner, "Pm")?;
+                if !s.of('R').is_multiple_of(*own) {
+                    return Err(format!("in[{at}] has {own} rows, which do not divide the {} of the read", s.of('R')));
+                }
+            }
+            shapes.fit_outputs(s, &[if *heads == 0 { "RPm" } else { "RPHm" }])?;
+        }
+        Kernel::ProjectDot => {
+            s.set('n', shapes.input(1).unwrap_or_default().iter().product())?;
+            shapes.fit_inputs(s, &[".n"])?;
+            shapes.fit_outputs(s, &["."])?;
+        }
+        Kernel::BiasActTopK { k, .. } => {
+            s.set('k', *k)?;
+            shapes.fit_matrix(s, "dF")?;
+            shapes.fit_vector(1, s.of('F'))?;
+            shapes.fit_vector(2, s.of('F'))?;
+            shapes.fit_inputs(s, &["Td"])?;
+            shapes.fit_outputs(s, &["Tk", "Tk", "T"])?;
+        }
+    }
+    Ok(sizes)
+}
+
+/// x seen as [R, a, b, c], the inner sizes being the attribute `dims`; the output has the shape of x.
+fn check_inner(
+    s: &mut Sizes,
+    shapes: &StepShapes<'_>,
+    dims: &[Dim; 3],
+    bind: &dyn Fn(Dim) -> usize,
+) -> Result<(), String> {
+    let x = shapes.input(0).unwrap_or_default();
+    let Some(&rows) = x.first() else { return Err("in[0] has no rows".into()) };
+    let [a, b, c] = dims.map(bind);
+    let inner = checked_product(&[rows, a, b, c]).ok_or("dims are too large")?;
+    equal("the number of entries by dims", x.iter().product(), inner)?;
+    if shapes.output(0) != Some(x) {
+        return Err(format!("out[0] is {:?}, where {x:?} is needed", shapes.output(0).unwrap_or_default()));
+    }
+    for (letter, size) in [('R', rows), ('a', a), ('b', b), ('c', c)] {
+        s.set(letter, size)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,204 @@
+//! From a step to the operation that it names.
+
+use std::sync::Arc;
+
+use super::buffer::Buffer;
+use super::kernel::{Kernel, Latents, ValueShape};
+use super::program::{Program, Step};
+use super::shapes::Sizes;
+use super::weight::{Weight, WeightTable};
+use crate::error::KernelError;
+use crate::gemm::Context;
+use crate::ops;
+use crate::pack::PackedMatrix;
+
+/// The inputs and weights of one step. Which are there was checked when the program was parsed; an absent one reads as
+/// empty, which no kernel mistakes for one that has entries.
+pub(super) struct StepValues<'a> {
+    pub program: &'a Program,
+    pub step: &'a Step,
+    pub slots: &'a [Buffer],
+    /// Entries of each value.
+    pub lengths: &'a [usize],
+    pub weights: &'a [Arc<Weight>],
+}
+
+impl<'a> StepValues<'a> {
+    fn value(&self, at: usize) -> Option<(&'a Buffer, usize)> {
+        let value = self.step.inputs.get(at).copied().flatten()?;
+        Some((&self.slots[self.program.values[value].slot], self.lengths[value]))
+    }
+
+    fn maybe_floats(&self, at: usize) -> Option<&'a [f32]> {
+        self.value(at).map(|(buffer, length)| buffer.floats(length))
+    }
+
+    fn floats(&self, at: usize) -> &'a [f32] {
+        self.maybe_floats(at).unwrap_or_default()
+    }
+
+    fn maybe_ints(&self, at: usize) -> Option<&'a [i32]> {
+        self.value(at).map(|(buffer, length)| buffer.ints(length))
+    }
+
+    fn ints(&self, at: usize) -> &'a [i32] {
+        self.maybe_ints(at).unwrap_or_default()
+    }
+
+    fn weight(&self, at: usize) -> Option<&'a Arc<Weight>> {
+        self.step.params.get(at).copied().flatten().map(|param| &self.weights[param])
+    }
+
+    fn matrix(&self, ctx: &Context<'_>) -> Result<Arc<PackedMatrix>, KernelError> {
+        self.weight(0).ok_or(KernelError::Shape { what: "matrix params", expected: 1, got: 0 })?.packed(ctx)
+    }
+
+    fn vector(&self, at: usize) -> Result<Option<Arc<Vec<f32>>>, KernelError> {
+        self.weight(at).map(|weight| weight.vector()).transpose()
+    }
+}
+
+/// Calls the kernel of one step with the sizes that were checked; outputs are lent whole, `lengths` are their entries.
+pub(super) fn run_kernel(
+    ctx: &Context<'_>,
+    values: &StepValues<'_>,
+    sizes: &Sizes,
+    lent: &mut [Buffer; 3],
+    lengths: [Option<usize>; 3],
+) -> Result<(), KernelError> {
+    let size = |letter: char| sizes.of(letter);
+    let [first, second, third] = lent;
+    let out = first.floats_mut(lengths[0].unwrap_or(0));
+    let v = values;
+    match &v.step.kernel {
+        Kernel::Embed { transposed } => {
+            let weight = v.weight(0).ok_or(KernelError::Shape { what: "table params", expected: 1, got: 0 })?.clone();
+            ops::embed(ctx, v.ints(0), &WeightTable { weight, transposed: *transposed }, out)
+        }
+        Kernel::Sum => {
+            let terms: Vec<&[f32]> = (0..v.step.inputs.len()).map(|at| v.floats(at)).collect();
+            ops::sum(ctx, &terms, out)
+        }
+        Kernel::Mul => ops::mul(ctx, v.floats(0), v.floats(1), out),
+        Kernel::Subtract => ops::subtract(ctx, v.floats(0), v.floats(1), out),
+        Kernel::NormScale { kind, eps } => ops::norm_scale(ctx, v.floats(0), size('m'), *kind, *eps, out),
+        Kernel::Normalize { kind } => ops::normalize(ctx, v.floats(0), v.floats(1), size('m'), *kind, out),
+        Kernel::Affine => {
+            let (w, b) = (v.vector(0)?, v.vector(1)?);
+            ops::affine(ctx, v.floats(0), size('m'), floats_of(&w), floats_of(&b), out)
+        }
+        Kernel::Norm { kind, eps } => {
+            let (w, b) = (v.vector(0)?, v.vector(1)?);
+            let norm = ops::Norm { width: size('m'), kind: *kind, eps: *eps, w: floats_of(&w), b: floats_of(&b) };
+            let scale = lengths[1].map(|length| second.floats_mut(length));
+            let normalized = lengths[2].map(|length| third.floats_mut(length));
+            ops::norm(ctx, norm, v.floats(0), ops::NormOut { out, scale, normalized })
+        }
+        Kernel::Linear => {
+            let bias = v.vector(1)?;
+            ops::linear(ctx, v.floats(0), size('R'), &*v.matrix(ctx)?, floats_of(&bias), out)
+        }
+        Kernel::HeadLinear => {
+            let bias = v.vector(1)?;
+            ops::head_linear(
+                ctx,
+                v.floats(0),
+                size('R') * size('P'),
+                size('H'),
+                &*v.matrix(ctx)?,
+                floats_of(&bias),
+                out,
+            )
+        }
+        Kernel::HeadResult { head } => {
+            ops::head_result(ctx, v.floats(0), size('R') * size('P'), size('H'), &*v.matrix(ctx)?, *head, out)
+        }
+        Kernel::Rotary { layout, dims } => {
+            let (cos, sin) = (v.vector(0)?.unwrap_or_default(), v.vector(1)?.unwrap_or_default());
+            let rotary =
+                ops::Rotary { heads: size('H'), width: size('d'), dims: *dims, layout: *layout, cos: &cos, sin: &sin };
+            ops::rotary(ctx, rotary, v.floats(0), v.ints(1), out)
+        }
+        Kernel::Scores { scale, causal } => {
+            let masking = ops::Masking { scale: *scale, causal: *causal, keys: v.maybe_ints(2) };
+            ops::scores(ctx, heads(sizes, 'd'), v.floats(0), v.floats(1), masking, out)
+        }
+        Kernel::Softmax => ops::softmax(ctx, v.floats(0), size('n'), out),
+        Kernel::Mix => ops::mix(ctx, heads(sizes, 'w'), v.floats(0), v.floats(1), out),
+        Kernel::Attention { scale, causal } => {
+            let masking = ops::Masking { scale: *scale, causal: *causal, keys: v.maybe_ints(3) };
+            let scores = lengths[1].map(|length| second.floats_mut(length));
+            let pattern = lengths[2].map(|length| third.floats_mut(length));
+            let to = ops::AttentionOut { z: out, scores, pattern };
+            ops::attention(ctx, heads(sizes, 'd'), size('w'), [v.floats(0), v.floats(1), v.floats(2)], masking, to)
+        }
+        Kernel::Activation { function } => ops::activation(ctx, *function, v.floats(0), out),
+        Kernel::Repeat => ops::repeat(ctx, v.floats(0), out),
+        Kernel::GatherRows => {
+            let sizes = ops::GatherRowsSizes { rows: size('R'), pos: size('P'), groups: size('G'), width: size('w') };
+            ops::gather_rows(ctx, sizes, v.floats(0), v.ints(1), out)
+        }
+        Kernel::Columns => {
+            let bias = v.vector(1)?;
+            ops::columns(ctx, v.floats(0), [size('R'), size('G')], v.ints(1), &*v.matrix(ctx)?, floats_of(&bias), out)
+        }
+        Kernel::CrossEntropy => ops::cross_entropy(ctx, v.floats(0), v.ints(1), size('V'), out),
+        Kernel::TopK { k } => {
+            ops::top_k(ctx, v.floats(0), size('n'), *k, out, second.ints_mut(lengths[1].unwrap_or(0)))
+        }
+        Kernel::Edit { operation, value, constant, .. } => {
+            let value = match value {
+                ValueShape::None => ops::EditValue::Scalar(*constant),
+                ValueShape::Scalar => ops::EditValue::Scalar(v.floats(1).first().copied().unwrap_or(0.0)),
+                ValueShape::Vector => ops::EditValue::Vector(v.floats(1)),
+                ValueShape::Rows => ops::EditValue::Rows(v.floats(1)),
+            };
+            let edit = ops::Edit {
+                dims: [size('a'), size('b'), size('c')],
+                operation: *operation,
+                value,
+                masks: [v.maybe_ints(2), v.maybe_ints(3), v.maybe_ints(4)],
+                coefficient: v.maybe_floats(5),
+            };
+            ops::edit(ctx, size('R'), edit, v.floats(0), out)
+        }
+        Kernel::Direction { operation, .. } => {
+            let direction = ops::Direction {
+                dims: [size('a'), size('b'), size('c')],
+                operation: *operation,
+                unit: v.floats(1),
+                masks: [v.maybe_ints(2), v.maybe_ints(3)],
+                coefficient: v.maybe_floats(4),
+            };
+            ops::direction(ctx, size('R'), direction, v.floats(0), out)
+        }
+        Kernel::EdgeRead { .. } => {
+            let last = v.step.inputs.len() - 1;
+            let deltas: Vec<&[f32]> = (1..last).map(|at| v.floats(at)).collect();
+            let sizes = ops::EdgeReadSizes { rows: size('R'), pos: size('P'), width: size('m'), copies: size('H') };
+            ops::edge_read(ctx, sizes, v.floats(0), &deltas, v.maybe_floats(last).unwrap_or_default(), out)
+        }
+        Kernel::ProjectDot => ops::project_dot(ctx, v.floats(0), v.floats(1), out),
+        Kernel::BiasActTopK { activation, k } => {
+            let (bias, thresholds) = (v.vector(1)?, v.vector(2)?.unwrap_or_default());
+            let activation = match activation {
+                Latents::None => ops::LatentActivation::None,
+                Latents::Relu => ops::LatentActivation::Relu,
+                Latents::Threshold => ops::LatentActivation::Threshold(&thresholds),
+            };
+            let indices = second.ints_mut(lengths[1].unwrap_or(0));
+            let count = third.ints_mut(lengths[2].unwrap_or(0));
+            let to = ops::Kept { values: out, indices, count };
+            ops::bias_act_top_k(ctx, v.floats(0), &*v.matrix(ctx)?, floats_of(&bias), activation, *k, to)
+        }
+    }
+}
+
+fn floats_of(vector: &Option<Arc<Vec<f32>>>) -> Option<&[f32]> {
+    vector.as_ref().map(|vector| vector.as_slice())
+}
+
+fn heads(sizes: &Sizes, width: char) -> ops::Heads {
+    let size = |letter: char| sizes.of(letter);
+    ops::Heads { rows: size('R'), pos: size('P'), heads: size('H'), kv_heads: size('G'), width: size(width) }
+}

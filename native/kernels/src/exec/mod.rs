@@ -1,0 +1,17 @@
+//! Runs compiled programs: what is asked is JSON, what is computed is checked beforehand, what comes out is copied.
+
+mod buffer;
+mod check;
+mod dispatch;
+mod error;
+mod kernel;
+mod program;
+mod run;
+mod shapes;
+mod store;
+mod weight;
+
+pub use error::{Code, ExecError};
+pub use program::Program;
+pub use run::{Call, Entries, EntriesMut, Limits, Run};
+pub use store::{Mapping, Store, StoreBytes};

@@ -1,0 +1,252 @@
+//! Running a program: bind sizes and weights, copy inputs in, loop over the steps, copy outputs out.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use super::buffer::Buffer;
+use super::check::{StepShapes, check_step, checked_product};
+use super::dispatch::{StepValues, run_kernel};
+use super::error::{Code, ExecError};
+use super::kernel::Dtype;
+use super::program::{Dim, Program, Step};
+use super::shapes::Sizes;
+use super::store::Store;
+use super::weight::Weight;
+use crate::error::KernelError;
+use crate::gemm::Context;
+use crate::isa::Isa;
+
+/// One run, as seen from outside: to stop it, and to see how far it is.
+#[derive(Debug, Default)]
+pub struct Run {
+    cancelled: AtomicBool,
+    steps: AtomicU32,
+}
+
+impl Run {
+    /// Asks the run to stop; it does within 50 ms.
+    pub fn cancel(&self) {
+        self.cancelled.store(true, Ordering::Relaxed);
+    }
+
+    pub fn is_cancelled(&self) -> bool {
+        self.cancelled.load(Ordering::Relaxed)
+    }
+
+    /// Steps that are done.
+    pub fn progress(&self) -> u32 {
+        self.steps.load(Ordering::Relaxed)
+    }
+}
+
+/// The entries of one value.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Entries<'a> {
+    F32(&'a [f32]),
+    I32(&'a [i32]),
+}
+
+/// The entries of one value, to be filled.
+#[derive(PartialEq, Debug)]
+pub enum EntriesMut<'a> {
+    F32(&'a mut [f32]),
+    I32(&'a mut [i32]),
+}
+
+/// A program with everything bound: all shapes known and found to fit, memory taken.
+pub struct Call {
+    program: Arc<Program>,
+    isa: Isa,
+    threads: usize,
+    /// Entries of each value.
+    lengths: Vec<usize>,
+    sizes: Vec<Sizes>,
+    weights: Vec<Arc<Weight>>,
+    slots: Vec<Buffer>,
+    used: bool,
+}
+
+/// What a call may use.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    pub threads: usize,
+    /// Most bytes of the slots together.
+    pub memory_bytes: Option<u64>,
+}
+
+impl Call {
+    /// Binds the sizes, finds the weights, checks every step and takes the memory, in this order.
+    pub fn bind(
+        program: &Arc<Program>,
+        store: &Store,
+        sizes: &HashMap<String, usize>,
+        limits: Limits,
+    ) -> Result<Call, ExecError> {
+        let mut bound = Vec::with_capacity(program.symbols.len());
+        for symbol in &program.symbols {
+            let Some(&size) = sizes.get(symbol) else {
+                return Err(ExecError::new(Code::BadInput, format!("The size {symbol} is not bound for this call.")));
+            };
+            bound.push(size);
+        }
+        let bind = |dim: Dim| match dim {
+            Dim::Fixed(size) => size,
+            Dim::Symbol(symbol) => bound.get(symbol).copied().unwrap_or(0),
+        };
+        let shapes: Vec<Vec<usize>> =
+            program.values.iter().map(|value| value.shape.iter().copied().map(bind).collect()).collect();
+        let too_large = |what: &str| {
+            ExecError::new(Code::Memory, format!("{what} does not fit the address space; use fewer examples."))
+        };
+        let lengths = shapes
+            .iter()
+            .map(|shape| checked_product(shape).ok_or_else(|| too_large("A value")))
+            .collect::<Result<Vec<_>, _>>()?;
+        let mut slot_bytes = vec![0usize; program.slots];
+        for (value, length) in program.values.iter().zip(&lengths) {
+            slot_bytes[value.slot] = slot_bytes[value.slot].max(length * 4);
+        }
+        let total = slot_bytes
+            .iter()
+            .try_fold(0u64, |total, &bytes| total.checked_add(bytes as u64))
+            .ok_or_else(|| too_large("The arena"))?;
+        if let Some(budget) = limits.memory_bytes.filter(|budget| total > *budget) {
+            return Err(ExecError::new(
+                Code::Memory,
+                format!(
+                    "This call needs {total} bytes for its activations; the budget is {budget}. Use fewer examples, capture less, or raise the budget."
+                ),
+            ));
+        }
+        let weights = program
+            .params
+            .iter()
+            .map(|name| {
+                store.find(name).ok_or_else(|| {
+                    ExecError::new(Code::MissingParam, format!("There is no weight {name} in the store."))
+                })
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        let mut step_sizes = Vec::with_capacity(program.steps.len());
+        for (at, step) in program.steps.iter().enumerate() {
+            let pick = |values: &[Option<usize>]| {
+                values.iter().map(|value| value.map(|value| shapes[value].as_slice())).collect()
+            };
+            let step_shapes = StepShapes {
+                inputs: pick(&step.inputs),
+                outputs: pick(&step.outputs),
+                params: step.params.iter().map(|param| param.map(|param| weights[param].shape())).collect(),
+            };
+            step_sizes.push(check_step(&step.kernel, &step_shapes, &bind).map_err(|why| {
+                ExecError::new(Code::BadProgram, format!("steps[{at}] ({}): {why}.", step.kernel.name()))
+            })?);
+        }
+        let slots = slot_bytes
+            .into_iter()
+            .map(|bytes| {
+                Buffer::take(bytes).ok_or_else(|| {
+                    ExecError::new(Code::Memory, format!("The system gave no {total} bytes for this call."))
+                })
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        let threads = limits.threads.max(1);
+        Ok(Call {
+            program: program.clone(),
+            isa: store.isa(),
+            threads,
+            lengths,
+            sizes: step_sizes,
+            weights,
+            slots,
+            used: false,
+        })
+    }
+
+    pub fn input_names(&self) -> impl Iterator<Item = &str> {
+        self.program.inputs.iter().map(|input| input.name.as_str())
+    }
+
+    pub fn output_names(&self) -> impl Iterator<Item = &str> {
+        self.program.outputs.iter().map(|output| output.name.as_str())
+    }
+
+    /// Where to copy an input. All of it must be written: it holds whatever was there before.
+    pub fn input_mut(&mut self, name: &str) -> Option<EntriesMut<'_>> {
+        let value = self.program.inputs.iter().find(|input| input.name == name)?.value;
+        let (spec, length) = (&self.program.values[value], self.lengths[value]);
+        let slot = &mut self.slots[spec.slot];
+        Some(match spec.dtype {
+            Dtype::F32 => EntriesMut::F32(slot.floats_mut(length)),
+            Dtype::I32 => EntriesMut::I32(slot.ints_mut(length)),
+        })
+    }
+
+    /// An output, once the run is done.
+    pub fn output(&self, name: &str) -> Option<Entries<'_>> {
+        let value = self.program.outputs.iter().find(|output| output.name == name)?.value;
+        let (spec, length) = (&self.program.values[value], self.lengths[value]);
+        let slot = &self.slots[spec.slot];
+        Some(match spec.dtype {
+            Dtype::F32 => Entries::F32(slot.floats(length)),
+            Dtype::I32 => Entries::I32(slot.ints(length)),
+        })
+    }
+
+    /// All steps, one after the other, once: inputs share slots with what is computed from them. A panic comes back as an
+    /// error.
+    pub fn execute(&mut self, run: &Run) -> Result<(), ExecError> {
+        if std::mem::replace(&mut self.used, true) {
+            return Err(ExecError::new(Code::BadInput, "A call runs once; bind the program again."));
+        }
+        let result = catch_unwind(AssertUnwindSafe(|| self.execute_steps(run)));
+        result.unwrap_or_else(|payload| {
+            let text = payload
+                .downcast_ref::<String>()
+                .map(String::as_str)
+                .or_else(|| payload.downcast_ref::<&str>().copied());
+            let step = run.progress();
+            Err(ExecError::new(
+                Code::Panic,
+                format!(
+                    "The engine failed in step {step}: {}. This is a defect; please report it.",
+                    text.unwrap_or("unknown")
+                ),
+            ))
+        })
+    }
+
+    fn execute_steps(&mut self, run: &Run) -> Result<(), ExecError> {
+        let program = self.program.clone();
+        let ctx = Context { isa: self.isa, threads: self.threads, cancel: Some(&run.cancelled) };
+        for (at, (step, sizes)) in program.steps.iter().zip(std::mem::take(&mut self.sizes)).enumerate() {
+            let result = ctx.result().and_then(|()| self.execute_step(&ctx, step, &sizes));
+            result.map_err(|error| ExecError::in_step(error, at, step.kernel.name()))?;
+            run.steps.store(u32::try_from(at + 1).unwrap_or(u32::MAX), Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    fn execute_step(&mut self, ctx: &Context<'_>, step: &Step, sizes: &Sizes) -> Result<(), KernelError> {
+        let program = self.program.clone();
+        // No output shares a slot with an input or another output, so outputs are lent out whole.
+        let mut lent = [const { Buffer::empty() }; 3];
+        let mut lengths = [None; 3];
+        for ((buffer, length), value) in lent.iter_mut().zip(&mut lengths).zip(&step.outputs) {
+            if let Some(value) = *value {
+                std::mem::swap(buffer, &mut self.slots[program.values[value].slot]);
+                *length = Some(self.lengths[value]);
+            }
+        }
+        let Call { slots, lengths: entries, weights, .. } = &*self;
+        let values = StepValues { program: &program, step, slots, lengths: entries, weights };
+        let result = run_kernel(ctx, &values, sizes, &mut lent, lengths);
+        for (buffer, value) in lent.iter_mut().zip(&step.outputs) {
+            if let Some(value) = *value {
+                std::mem::swap(buffer, &mut self.slots[program.values[value].slot]);
+            }
+        }
+        result
+    }
+}

@@ -1,0 +1,230 @@
+//! One weight: as it is stored, then packed or as a vector, made on first use.
+
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use memmap2::Mmap;
+
+use crate::error::KernelError;
+use crate::gemm::Context;
+use crate::half::Dtype;
+use crate::ops::Table;
+use crate::pack::{MatrixSource, PackedMatrix};
+
+/// Where the elements are before they are packed.
+#[derive(Clone)]
+pub(super) enum Raw {
+    Mapped { file: Arc<Mmap>, byte_offset: usize, dtype: Dtype },
+    Owned(Arc<Vec<f32>>),
+}
+
+impl Raw {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Raw::Mapped { file, byte_offset, .. } => &file[*byte_offset..],
+            // SAFETY: a float is four initialised bytes without padding, and the borrow is carried over.
+            Raw::Owned(data) => unsafe {
+                std::slice::from_raw_parts(data.as_ptr().cast(), size_of_val(data.as_slice()))
+            },
+        }
+    }
+
+    fn dtype(&self) -> Dtype {
+        match self {
+            Raw::Mapped { dtype, .. } => *dtype,
+            Raw::Owned(_) => Dtype::F32,
+        }
+    }
+}
+
+/// One weight. Once packed, the panels are all there is of it in memory.
+pub(crate) struct Weight {
+    name: String,
+    shape: Vec<usize>,
+    strides: Vec<usize>,
+    offset: usize,
+    /// `None` when the owned data has been packed.
+    raw: Mutex<Option<Raw>>,
+    /// Held while packing, so that two calls do not pack the same matrix.
+    packing: Mutex<()>,
+    packed: OnceLock<Arc<PackedMatrix>>,
+    vector: OnceLock<Arc<Vec<f32>>>,
+}
+
+impl Weight {
+    /// Element (i, j, …) is number `offset + i·strides[0] + j·strides[1] + …` of `raw`; the store has checked that.
+    pub(super) fn new(name: &str, shape: &[usize], strides: &[usize], offset: usize, raw: Raw) -> Weight {
+        Weight {
+            name: name.to_owned(),
+            shape: shape.to_vec(),
+            strides: strides.to_vec(),
+            offset,
+            raw: Mutex::new(Some(raw)),
+            packing: Mutex::new(()),
+            packed: OnceLock::new(),
+            vector: OnceLock::new(),
+        }
+    }
+
+    pub(super) fn packed_bytes(&self) -> u64 {
+        self.packed.get().map_or(0, |packed| packed.bytes() as u64)
+    }
+
+    pub(super) fn owned_bytes(&self) -> u64 {
+        let vector = self.vector.get().map_or(0, |vector| 4 * vector.len() as u64);
+        let raw = if let Some(Raw::Owned(data)) = &*self.raw() { 4 * data.len() as u64 } else { 0 };
+        vector + raw
+    }
+
+    pub(crate) fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn raw(&self) -> MutexGuard<'_, Option<Raw>> {
+        self.raw.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The matrix [K, N] in panels; made on first use, on the threads of `ctx`.
+    pub(crate) fn packed(&self, ctx: &Context<'_>) -> Result<Arc<PackedMatrix>, KernelError> {
+        if let Some(packed) = self.packed.get() {
+            return Ok(packed.clone());
+        }
+        let _alone = self.packing.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(packed) = self.packed.get() {
+            return Ok(packed.clone());
+        }
+        let raw = self.raw().clone();
+        let (Some(raw), &[k, n], &[sk, sn]) = (raw, self.shape.as_slice(), self.strides.as_slice()) else {
+            return Err(KernelError::Shape { what: "dimensions of a matrix", expected: 2, got: self.shape.len() });
+        };
+        let source = MatrixSource { bytes: raw.bytes(), dtype: raw.dtype(), offset: self.offset, k, n, sk, sn };
+        let packed = Arc::new(PackedMatrix::pack_with(ctx, source)?);
+        let packed = self.packed.get_or_init(|| packed).clone();
+        match &raw {
+            Raw::Mapped { file, byte_offset, dtype } => {
+                let first = byte_offset + self.offset * dtype.bytes();
+                let last = (k.saturating_sub(1) * sk + n.saturating_sub(1) * sn + 1) * dtype.bytes();
+                release(file, first, if k * n == 0 { 0 } else { last });
+            }
+            Raw::Owned(_) => *self.raw() = None,
+        }
+        Ok(packed)
+    }
+
+    /// All elements in row-major order; made on first use, unless they are held like that already.
+    pub(crate) fn vector(&self) -> Result<Arc<Vec<f32>>, KernelError> {
+        if let Some(vector) = self.vector.get() {
+            return Ok(vector.clone());
+        }
+        let count: usize = self.shape.iter().product();
+        let raw = self.raw().clone();
+        if let Some(Raw::Owned(data)) = &raw
+            && data.len() == count
+            && self.is_dense()
+        {
+            return Ok(data.clone());
+        }
+        let mut data = Vec::new();
+        data.try_reserve_exact(count).map_err(|_| KernelError::TooLarge { what: "vector" })?;
+        data.resize(count, 0.0);
+        let width = self.shape.last().copied().unwrap_or(1).max(1);
+        for (row, out) in data.chunks_exact_mut(width).enumerate() {
+            match &raw {
+                Some(raw) => self.read_raw(raw, self.row_start(row), *self.strides.last().unwrap_or(&1), out),
+                // Only a matrix is packed, and a packed matrix has two dimensions.
+                None => self.packed.get().ok_or(KernelError::TooLarge { what: "vector" })?.gather_row(row, out)?,
+            }
+        }
+        Ok(self.vector.get_or_init(|| Arc::new(data)).clone())
+    }
+
+    /// Whether row-major order is the order in memory.
+    fn is_dense(&self) -> bool {
+        let mut step = 1;
+        self.shape.iter().zip(&self.strides).rev().all(|(&size, &stride)| {
+            let dense = size <= 1 || stride == step;
+            step *= size;
+            dense
+        })
+    }
+
+    /// The element at the beginning of row `row`, rows being counted over all dimensions but the last.
+    fn row_start(&self, row: usize) -> usize {
+        let leading = self.shape.len() - 1;
+        let mut rest = row;
+        (0..leading).rev().fold(self.offset, |at, axis| {
+            let index = rest % self.shape[axis];
+            rest /= self.shape[axis];
+            at + index * self.strides[axis]
+        })
+    }
+
+    fn read_raw(&self, raw: &Raw, start: usize, stride: usize, out: &mut [f32]) {
+        let (bytes, dtype) = (raw.bytes(), raw.dtype());
+        for (i, out) in out.iter_mut().enumerate() {
+            *out = dtype.widen(&bytes[(start + i * stride) * dtype.bytes()..]);
+        }
+    }
+}
+
+/// A matrix as a table: its rows, or its columns where `transposed`.
+pub(crate) struct WeightTable {
+    pub weight: Arc<Weight>,
+    pub transposed: bool,
+}
+
+impl WeightTable {
+    fn sizes(&self) -> [usize; 2] {
+        match (self.weight.shape.as_slice(), self.transposed) {
+            (&[rows, columns], false) => [rows, columns],
+            (&[rows, columns], true) => [columns, rows],
+            _ => [0, 0],
+        }
+    }
+}
+
+impl Table for WeightTable {
+    fn count(&self) -> usize {
+        self.sizes()[0]
+    }
+
+    fn width(&self) -> usize {
+        self.sizes()[1]
+    }
+
+    fn read(&self, row: usize, out: &mut [f32]) -> Result<(), KernelError> {
+        let weight = &self.weight;
+        if weight.packed.get().is_none()
+            && let Some(raw) = weight.raw().clone()
+        {
+            let (along, across) = if self.transposed { (0, 1) } else { (1, 0) };
+            let (Some(&along), Some(&across)) = (weight.strides.get(along), weight.strides.get(across)) else {
+                return Err(KernelError::Shape { what: "dimensions of a table", expected: 2, got: weight.shape.len() });
+            };
+            weight.read_raw(&raw, weight.offset + row * across, along, out);
+            return Ok(());
+        }
+        let packed = weight.packed.get().ok_or(KernelError::TooLarge { what: "table" })?;
+        if self.transposed { packed.gather_column(row, out) } else { packed.gather_row(row, out) }
+    }
+}
+
+/// Gives back the pages that lie wholly inside a part of a mapping. They come from the file again if they are read again.
+#[cfg(unix)]
+fn release(file: &Mmap, first: usize, len: usize) {
+    const PAGE: usize = 4096;
+    let (from, to) = (first.next_multiple_of(PAGE), (first + len) / PAGE * PAGE);
+    if from < to {
+        // SAFETY: the map is read-only and backed by its file, so dropping pages loses nothing. Where pages are larger
+        // than assumed the system refuses the range, and they stay.
+        let _ = unsafe { file.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, from, to - from) };
+    }
+}
+
+#[cfg(not(unix))]
+fn release(_: &Mmap, _: usize, _: usize) {}
+
+impl std::fmt::Debug for Weight {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {:?}", self.name, self.shape)
+    }
+}

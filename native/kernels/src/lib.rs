@@ -1,0 +1,14 @@
+//! CPU kernels of Circuitscope. No N-API here; `README.md` beside `src` lists what each kernel promises.
+
+pub mod bmm;
+pub mod error;
+pub mod exec;
+pub mod gemm;
+pub mod half;
+pub mod isa;
+mod micro;
+pub mod ops;
+pub mod pack;
+pub mod pool;
+pub mod scratch;
+mod sweep;

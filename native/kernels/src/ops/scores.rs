@@ -1,0 +1,160 @@
+use std::ops::Range;
+
+use super::per_isa::per_isa;
+use super::split::{Rows, expect_len, try_tasks};
+use crate::bmm::{Sizes, View, Zeros, product};
+use crate::error::KernelError;
+use crate::gemm::{Context, RowsMut};
+
+/// Sizes of attention: q [rows, pos, heads, width], k [rows, pos, kv_heads, width], pattern [rows, heads, pos, pos].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Heads {
+    pub rows: usize,
+    pub pos: usize,
+    pub heads: usize,
+    pub kv_heads: usize,
+    pub width: usize,
+}
+
+/// Queries that one task works on: their score rows stay in the second cache, and packing the keys anew for each block
+/// costs 1/64 of the product.
+pub(crate) const QUERIES: usize = 64;
+
+impl Heads {
+    pub(crate) fn check(&self) -> Result<(), KernelError> {
+        let fits = self.heads.is_multiple_of(self.kv_heads);
+        let what = "heads per key/value head";
+        if fits { Ok(()) } else { Err(KernelError::Shape { what, expected: self.kv_heads, got: self.heads }) }
+    }
+
+    /// One block of queries of one head of one row.
+    pub(crate) fn block(&self, task: usize) -> Block {
+        let blocks = self.pos.div_ceil(QUERIES);
+        let (product, block) = (task / blocks, task % blocks);
+        let (row, head) = (product / self.heads, product % self.heads);
+        let queries = block * QUERIES..self.pos.min((block + 1) * QUERIES);
+        Block { row, head, kv_head: head * self.kv_heads / self.heads, queries }
+    }
+
+    pub(crate) fn blocks(&self) -> usize {
+        self.rows * self.heads * self.pos.div_ceil(QUERIES)
+    }
+
+    pub(crate) fn query_len(&self) -> [usize; 4] {
+        [self.rows, self.pos, self.heads, self.width]
+    }
+
+    pub(crate) fn key_len(&self) -> [usize; 4] {
+        [self.rows, self.pos, self.kv_heads, self.width]
+    }
+
+    pub(crate) fn square_len(&self) -> [usize; 4] {
+        [self.rows, self.heads, self.pos, self.pos]
+    }
+
+    /// Which vector of [rows, pos, heads] belongs to a query of the block.
+    pub(crate) fn vector(&self, block: &Block, query: usize) -> usize {
+        (block.row * self.pos + query) * self.heads + block.head
+    }
+
+    /// Where the first key or value of a head begins in [rows, pos, kv_heads, width].
+    pub(crate) fn key_at(&self, block: &Block) -> usize {
+        (block.row * self.pos * self.kv_heads + block.kv_head) * self.width
+    }
+
+    /// Rows of a [rows, heads, pos, pos] value that belong to a block.
+    pub(crate) fn square_rows(&self, block: &Block) -> Range<usize> {
+        let first = (block.row * self.heads + block.head) * self.pos;
+        first + block.queries.start..first + block.queries.end
+    }
+}
+
+pub(crate) struct Block {
+    pub row: usize,
+    pub head: usize,
+    pub kv_head: usize,
+    pub queries: Range<usize>,
+}
+
+/// How queries meet keys.
+#[derive(Clone, Copy, Debug)]
+pub struct Masking<'a> {
+    pub scale: f32,
+    /// A query reads no later key.
+    pub causal: bool,
+    /// [rows, pos]; 0 hides a key from every query.
+    pub keys: Option<&'a [i32]>,
+}
+
+impl Masking<'_> {
+    /// Keys that any query of the block may read: the others are never computed.
+    pub(crate) fn reach(&self, heads: &Heads, block: &Block) -> usize {
+        if self.causal { block.queries.end } else { heads.pos }
+    }
+}
+
+per_isa! {
+    fn scale_row(row: &mut [f32], scale: f32) {
+        for score in row {
+            *score *= scale;
+        }
+    }
+}
+
+/// The scores of one block, `out` being its rows of `pos`.
+pub(crate) fn block_scores(
+    ctx: &Context<'_>,
+    heads: &Heads,
+    block: &Block,
+    q: &[f32],
+    k: &[f32],
+    masking: Masking<'_>,
+    out: &mut [f32],
+) -> Result<(), KernelError> {
+    let Heads { pos, width, .. } = *heads;
+    let reach = masking.reach(heads, block);
+    let a = View { data: &q[heads.vector(block, block.queries.start) * width..], row: heads.heads * width, column: 1 };
+    let b = View { data: &k[heads.key_at(block)..], row: 1, column: heads.kv_heads * width };
+    let sizes = Sizes { m: block.queries.len(), n: reach, k: width };
+    product(ctx, sizes, a, b, RowsMut { data: out, rows: sizes.m, step: pos }, Zeros::Multiply)?;
+    let hidden = masking.keys.map(|keys| &keys[block.row * pos..(block.row + 1) * pos]);
+    for (query, out) in block.queries.clone().zip(out.chunks_exact_mut(pos)) {
+        let seen = if masking.causal { query + 1 } else { pos };
+        scale_row(ctx.isa, &mut out[..seen], masking.scale);
+        out[seen..].fill(f32::NEG_INFINITY);
+        for (score, _) in out.iter_mut().zip(hidden.unwrap_or_default()).filter(|(_, key)| **key == 0) {
+            *score = f32::NEG_INFINITY;
+        }
+    }
+    Ok(())
+}
+
+/// scores[r, h, i, j] = (q[r, i, h] · k[r, j, kv(h)]) · scale, kv(h) = ⌊h·kv_heads/heads⌋; −∞ where key j is hidden. One
+/// chain over the width ascending, then one product. The NaN of a hidden key does no harm.
+/// Bounded: (width + 1)·u·|scale|·Σ|q·k|.
+pub fn scores(
+    ctx: &Context<'_>,
+    heads: Heads,
+    q: &[f32],
+    k: &[f32],
+    masking: Masking<'_>,
+    out: &mut [f32],
+) -> Result<(), KernelError> {
+    heads.check()?;
+    expect_len("q of scores", q.len(), &heads.query_len())?;
+    expect_len("k of scores", k.len(), &heads.key_len())?;
+    expect_len("out of scores", out.len(), &heads.square_len())?;
+    if let Some(keys) = masking.keys {
+        expect_len("mask of scores", keys.len(), &[heads.rows, heads.pos])?;
+    }
+    if out.is_empty() {
+        return ctx.result();
+    }
+    let out = Rows::new(out, heads.pos);
+    try_tasks(ctx, heads.blocks(), &|task| {
+        let block = heads.block(task);
+        // SAFETY: each task has a block of rows of its own.
+        let out = unsafe { out.take(heads.square_rows(&block)) };
+        block_scores(ctx, &heads, &block, q, k, masking, out)
+    })
+}

@@ -1,0 +1,130 @@
+use super::per_isa::per_isa;
+use super::split::{Rows, expect_len, for_rows};
+use crate::error::KernelError;
+use crate::gemm::Context;
+
+/// The place of an entry in the order of every top-k: value descending, NaN before all numbers, −0 equal to +0, ties by
+/// index ascending. A larger key comes first; no two entries of a row share one, so the result depends on nothing but
+/// the values.
+#[inline(always)]
+fn key(value: f32, index: u32) -> u64 {
+    let bits = if value == 0.0 { 0 } else { value.to_bits() };
+    let ascending = if bits >> 31 == 1 { !bits } else { bits | 1 << 31 };
+    u64::from(if value.is_nan() { u32::MAX } else { ascending }) << 32 | u64::from(!index)
+}
+
+/// The first k of the entries that were offered, in any order of offering.
+pub(crate) struct Best {
+    k: usize,
+    kept: Vec<(u64, f32)>,
+    /// What an entry's key must exceed, once k have been found.
+    key_floor: u64,
+    /// A value below it cannot get in; the cheap test before the exact one.
+    value_floor: f32,
+    /// Where `value_floor` begins.
+    lowest: f32,
+}
+
+impl Best {
+    /// For rows of `count` entries, of which those below `lowest` are passed over.
+    pub(crate) fn new(k: usize, count: usize, lowest: f32) -> Best {
+        let room = k.min(count).saturating_mul(2).max(64).min(count);
+        Best { k, kept: Vec::with_capacity(room), key_floor: 0, value_floor: lowest, lowest }
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.kept.clear();
+        self.key_floor = 0;
+        self.value_floor = self.lowest;
+    }
+
+    #[inline]
+    pub(crate) fn offer(&mut self, value: f32, index: usize) {
+        if value < self.value_floor || self.k == 0 {
+            return;
+        }
+        // Indices were checked to fit an i32.
+        let key = key(value, index as u32);
+        if key <= self.key_floor {
+            return;
+        }
+        self.kept.push((key, value));
+        if self.kept.len() >= self.k.saturating_mul(2).max(64) {
+            self.prune();
+        }
+    }
+
+    fn prune(&mut self) {
+        if self.kept.len() <= self.k {
+            return;
+        }
+        let (_, last, _) = self.kept.select_nth_unstable_by_key(self.k - 1, |entry| std::cmp::Reverse(entry.0));
+        (self.key_floor, self.value_floor) = (last.0, if last.1.is_nan() { f32::INFINITY } else { last.1 });
+        self.kept.truncate(self.k);
+    }
+
+    /// Writes the entries in their order; the rest becomes value 0 and index −1. Gives their number.
+    pub(crate) fn write(&mut self, values: &mut [f32], indices: &mut [i32]) -> usize {
+        self.prune();
+        self.kept.sort_unstable_by_key(|entry| std::cmp::Reverse(entry.0));
+        values.fill(0.0);
+        indices.fill(-1);
+        for ((entry, value), index) in self.kept.iter().zip(values).zip(indices) {
+            (*value, *index) = (entry.1, !(entry.0 as u32) as i32);
+        }
+        self.kept.len()
+    }
+}
+
+/// Entries that are looked at together before any is offered.
+const GROUP: usize = 32;
+
+per_isa! {
+    /// Offers `row`, whose first entry has the index `first`.
+    pub(crate) fn offer_row(best: &mut Best, row: &[f32], first: usize) {
+        for (group, values) in row.chunks(GROUP).enumerate() {
+            let mut any = false;
+            for value in values {
+                any |= *value >= best.value_floor || value.is_nan();
+            }
+            if any {
+                for (at, value) in values.iter().enumerate() {
+                    best.offer(*value, first + group * GROUP + at);
+                }
+            }
+        }
+    }
+}
+
+/// The k first entries of each row of `width`: value descending, NaN first, ties by index ascending. Where there are
+/// fewer, value 0 and index −1. Exact.
+pub fn top_k(
+    ctx: &Context<'_>,
+    x: &[f32],
+    width: usize,
+    k: usize,
+    values: &mut [f32],
+    indices: &mut [i32],
+) -> Result<(), KernelError> {
+    if i32::try_from(width).is_err() {
+        return Err(KernelError::TooLarge { what: "row of top_k" });
+    }
+    expect_len("indices of top_k", indices.len(), &[values.len()])?;
+    if k == 0 {
+        return expect_len("values of top_k", values.len(), &[0]);
+    }
+    let rows = values.len() / k;
+    expect_len("values of top_k", values.len(), &[rows, k])?;
+    expect_len("x of top_k", x.len(), &[rows, width])?;
+    let (values, indices) = (Rows::new(values, k), Rows::new(indices, k));
+    for_rows(ctx, rows, width + 2 * k, &|rows| {
+        let mut best = Best::new(k, width, f32::NEG_INFINITY);
+        for row in rows {
+            best.clear();
+            offer_row(ctx.isa, &mut best, &x[row * width..(row + 1) * width], 0);
+            // SAFETY: `for_rows` gives each row to one call.
+            let (values, indices) = unsafe { (values.take(row..row + 1), indices.take(row..row + 1)) };
+            best.write(values, indices);
+        }
+    })
+}

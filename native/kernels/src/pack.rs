@@ -1,0 +1,199 @@
+//! A weight matrix laid out for the microkernels, in the type it was stored in.
+
+use crate::error::KernelError;
+use crate::gemm::Context;
+use crate::half::Dtype;
+use crate::isa::Isa;
+use crate::micro;
+use crate::pool;
+use crate::scratch::{Line, as_bytes, as_bytes_mut, zeroed_lines};
+
+/// A matrix `[k, n]` inside little-endian bytes of any alignment: element (i, j) is number
+/// `offset + i * sk + j * sn`. Checked when packed.
+#[derive(Clone, Copy, Debug)]
+pub struct MatrixSource<'a> {
+    pub bytes: &'a [u8],
+    pub dtype: Dtype,
+    /// In elements.
+    pub offset: usize,
+    pub k: usize,
+    pub n: usize,
+    /// Elements from one row to the next.
+    pub sk: usize,
+    /// Elements from one column to the next.
+    pub sn: usize,
+}
+
+impl MatrixSource<'_> {
+    /// That every element lies inside the bytes, and that all byte positions fit a `usize`.
+    fn check(&self) -> Result<(), KernelError> {
+        if self.k == 0 || self.n == 0 {
+            return Ok(());
+        }
+        let too_large = KernelError::TooLarge { what: "matrix source" };
+        let end = |stride: usize, count: usize| stride.checked_mul(count - 1).ok_or(too_large.clone());
+        let needed = end(self.sk, self.k)?
+            .checked_add(end(self.sn, self.n)?)
+            .and_then(|last| last.checked_add(self.offset)?.checked_add(1)?.checked_mul(self.dtype.bytes()))
+            .ok_or(too_large)?;
+        if needed > self.bytes.len() {
+            return Err(KernelError::OutOfRange { what: "matrix source bytes", limit: self.bytes.len(), got: needed });
+        }
+        Ok(())
+    }
+}
+
+/// Panels `[ceil(n / nr)][k][nr]`, the last one filled up with zeros.
+pub struct PackedMatrix {
+    k: usize,
+    n: usize,
+    nr: usize,
+    dtype: Dtype,
+    data: Vec<Line>,
+}
+
+impl PackedMatrix {
+    /// Packs for the panel width of `isa`, on the calling thread.
+    pub fn pack(isa: Isa, source: MatrixSource<'_>) -> Result<PackedMatrix, KernelError> {
+        Self::pack_with(&Context { isa, threads: 1, cancel: None }, source)
+    }
+
+    /// Packs for the panel width of `ctx.isa`, panels spread over `ctx.threads`.
+    pub fn pack_with(ctx: &Context<'_>, source: MatrixSource<'_>) -> Result<PackedMatrix, KernelError> {
+        source.check()?;
+        let MatrixSource { k, n, dtype, .. } = source;
+        let nr = micro::of(ctx.isa).nr;
+        let panel_bytes = nr.checked_mul(k).and_then(|len| len.checked_mul(dtype.bytes()));
+        let total = panel_bytes.and_then(|bytes| bytes.checked_mul(n.div_ceil(nr)));
+        let too_large = KernelError::TooLarge { what: "packed matrix" };
+        let (Some(panel_bytes), Some(total)) = (panel_bytes, total) else { return Err(too_large) };
+        let mut data = zeroed_lines(total.div_ceil(size_of::<Line>())).ok_or(too_large)?;
+        if total > 0 {
+            let shared = SharedBytes(as_bytes_mut(&mut data).as_mut_ptr());
+            pool::run(ctx.threads, n.div_ceil(nr), &|panel| {
+                if ctx.is_cancelled() {
+                    return;
+                }
+                // SAFETY: panel < ceil(n / nr), so the range lies inside the `total` bytes of `data`, and no two tasks
+                // share a panel.
+                let out = unsafe { std::slice::from_raw_parts_mut(shared.get().add(panel * panel_bytes), panel_bytes) };
+                let columns = panel * nr..n.min((panel + 1) * nr);
+                match dtype.bytes() {
+                    4 => fill_panel::<4>(&source, columns, nr, out),
+                    _ => fill_panel::<2>(&source, columns, nr, out),
+                }
+            });
+        }
+        ctx.result()?;
+        Ok(PackedMatrix { k, n, nr, dtype, data })
+    }
+
+    pub fn k(&self) -> usize {
+        self.k
+    }
+
+    pub fn n(&self) -> usize {
+        self.n
+    }
+
+    /// Columns of a panel.
+    pub fn nr(&self) -> usize {
+        self.nr
+    }
+
+    pub fn dtype(&self) -> Dtype {
+        self.dtype
+    }
+
+    /// Memory held, padding included.
+    pub fn bytes(&self) -> usize {
+        size_of_val(self.data.as_slice())
+    }
+
+    /// All panels, as stored.
+    pub(crate) fn stored(&self) -> &[u8] {
+        as_bytes(&self.data)
+    }
+
+    /// The stored bytes of panel `index` from row `from` on: `[k - from][nr]`.
+    pub(crate) fn panel(&self, index: usize, from: usize) -> &[u8] {
+        let row = self.nr * self.dtype.bytes();
+        let start = (index * self.k + from) * row;
+        &as_bytes(&self.data)[start..(index + 1) * self.k * row]
+    }
+
+    /// W[k, n], widened to f32.
+    pub fn element(&self, k: usize, n: usize) -> Result<f32, KernelError> {
+        in_range("row of a packed matrix", k, self.k)?;
+        in_range("column of a packed matrix", n, self.n)?;
+        Ok(self.widen(k, n))
+    }
+
+    /// W[:, column], widened: the embedding of a token where W is the unembedding `[model, vocab]`.
+    pub fn gather_column(&self, column: usize, out: &mut [f32]) -> Result<(), KernelError> {
+        in_range("column of a packed matrix", column, self.n)?;
+        same("length of a gathered column", self.k, out.len())?;
+        let (step, bytes) = (self.nr * self.dtype.bytes(), self.panel(column / self.nr, 0));
+        for (out, row) in out.iter_mut().zip(bytes.chunks_exact(step)) {
+            *out = self.dtype.widen(&row[column % self.nr * self.dtype.bytes()..]);
+        }
+        Ok(())
+    }
+
+    /// W[row, :], widened.
+    pub fn gather_row(&self, row: usize, out: &mut [f32]) -> Result<(), KernelError> {
+        in_range("row of a packed matrix", row, self.k)?;
+        same("length of a gathered row", self.n, out.len())?;
+        for (column, out) in out.iter_mut().enumerate() {
+            *out = self.widen(row, column);
+        }
+        Ok(())
+    }
+
+    fn widen(&self, k: usize, n: usize) -> f32 {
+        self.dtype.widen(&self.panel(n / self.nr, k)[n % self.nr * self.dtype.bytes()..])
+    }
+}
+
+pub(crate) fn in_range(what: &'static str, got: usize, limit: usize) -> Result<(), KernelError> {
+    if got < limit { Ok(()) } else { Err(KernelError::OutOfRange { what, limit, got }) }
+}
+
+pub(crate) fn same(what: &'static str, expected: usize, got: usize) -> Result<(), KernelError> {
+    if got == expected { Ok(()) } else { Err(KernelError::Shape { what, expected, got }) }
+}
+
+struct SharedBytes(*mut u8);
+
+// SAFETY: the pointer is only used for ranges that no two tasks share.
+unsafe impl Sync for SharedBytes {}
+
+impl SharedBytes {
+    fn get(&self) -> *mut u8 {
+        self.0
+    }
+}
+
+/// Copies the columns of one panel, B bytes per element, into `out` = [k][nr]; the padding is left as it is.
+fn fill_panel<const B: usize>(source: &MatrixSource<'_>, columns: std::ops::Range<usize>, nr: usize, out: &mut [u8]) {
+    let (elements, _) = source.bytes.as_chunks::<B>();
+    let (out, _) = out.as_chunks_mut::<B>();
+    let (first, width) = (source.offset + columns.start * source.sn, columns.len());
+    if source.sn == 1 {
+        for (k, out) in out.chunks_exact_mut(nr).enumerate() {
+            let start = first + k * source.sk;
+            out[..width].copy_from_slice(&elements[start..start + width]);
+        }
+        return;
+    }
+    // Sixteen rows at a time: of a transposed source each column then gives one whole cache line.
+    for (block, out) in out.chunks_mut(16 * nr).enumerate() {
+        let rows = out.len() / nr;
+        for column in 0..width {
+            let start = first + column * source.sn + block * 16 * source.sk;
+            for row in 0..rows {
+                out[row * nr + column] = elements[start + row * source.sk];
+            }
+        }
+    }
+}

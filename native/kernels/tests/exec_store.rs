@@ -1,0 +1,213 @@
+mod support;
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use circuitscope_kernels::exec::{Call, Code, Entries, EntriesMut, Limits, Mapping, Program, Run, Store};
+use circuitscope_kernels::half::{Bf16, Dtype, F16};
+use circuitscope_kernels::isa::Isa;
+use serde_json::json;
+use support::*;
+
+/// A file of its own for each test, gone when the test is.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str, bytes: &[u8]) -> Scratch {
+        let path = std::env::temp_dir().join(format!("circuitscope-{}-{name}", std::process::id()));
+        fs::write(&path, bytes).unwrap();
+        Scratch(path)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// Multiplies, or looks up, one matrix named w.
+fn use_matrix(
+    store: &Store,
+    kernel: &str,
+    attrs: serde_json::Value,
+    input: &[f32],
+    ids: &[i32],
+    out: [usize; 2],
+) -> Vec<f32> {
+    let lookup = kernel == "embed";
+    let shape = if lookup { json!([ids.len()]) } else { json!([out[0], input.len() / out[0]]) };
+    let json = json!({
+        "version": 1,
+        "values": [
+            { "shape": shape, "dtype": if lookup { "i32" } else { "f32" }, "slot": 0 },
+            { "shape": out, "dtype": "f32", "slot": 1 },
+        ],
+        "slots": 2,
+        "inputs": [{ "name": "x", "value": 0 }],
+        "params": ["w"],
+        "steps": [{ "kernel": kernel, "in": [0], "out": [1], "params": [0], "attrs": attrs }],
+        "outputs": [{ "name": "y", "value": 1 }],
+    });
+    let program = Arc::new(Program::parse(&json.to_string()).unwrap());
+    let mut call = Call::bind(&program, store, &HashMap::new(), Limits { threads: 2, memory_bytes: None }).unwrap();
+    match call.input_mut("x").unwrap() {
+        EntriesMut::F32(x) => x.copy_from_slice(input),
+        EntriesMut::I32(x) => x.copy_from_slice(ids),
+    }
+    call.execute(&Run::default()).unwrap();
+    match call.output("y").unwrap() {
+        Entries::F32(y) => y.to_vec(),
+        Entries::I32(_) => unreachable!("the program says f32"),
+    }
+}
+
+#[test]
+fn every_type_at_every_alignment_multiplies_and_embeds_as_its_widened_values() {
+    let mut random = Random(1);
+    let (k, n) = (37, 53);
+    let x = random.floats(3 * k);
+    for dtype in [Dtype::F32, Dtype::Bf16, Dtype::F16] {
+        let raw: Vec<Vec<u8>> = (0..k * n)
+            .map(|_| match dtype {
+                Dtype::F32 => random.float().to_le_bytes().to_vec(),
+                // Exponents near 1 in either type.
+                _ => ((random.bits() as u16 & 0x83ff) | 0x3800).to_le_bytes().to_vec(),
+            })
+            .collect();
+        let wide: Vec<f32> = raw
+            .iter()
+            .map(|bytes| match dtype {
+                Dtype::F32 => f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]),
+                Dtype::Bf16 => Bf16(u16::from_le_bytes([bytes[0], bytes[1]])).to_f32(),
+                Dtype::F16 => F16(u16::from_le_bytes([bytes[0], bytes[1]])).to_f32(),
+            })
+            .collect();
+        let wish = naive([3, k, n], &x, &wide, None);
+        for before in [0, 1, 3] {
+            let file = Scratch::new(&format!("{dtype:?}-{before}"), &[vec![7; before], raw.concat()].concat());
+            for isa in Isa::available() {
+                let store = Store::new(isa);
+                let mapped = store.map_file(&file.0, (before + k * n * dtype.bytes()) as u64).unwrap();
+                let mapping = Mapping { file: mapped, byte_offset: before, dtype, offset: 0 };
+                store.define_mapped("w", mapping, &[k, n], &[n, 1]).unwrap();
+                let row = |store: &Store| use_matrix(store, "embed", json!({}), &[], &[36, 0], [2, n]);
+                let column =
+                    |store: &Store| use_matrix(store, "embed", json!({ "transposed": true }), &[], &[52, 9], [2, k]);
+                let from_file = (row(&store), column(&store));
+                assert!(same_bits(&from_file.0, &[&wide[36 * n..], &wide[..n]].concat()));
+                assert!(
+                    from_file
+                        .1
+                        .iter()
+                        .enumerate()
+                        .all(|(at, y)| y.to_bits() == wide[at % k * n + [52, 9][at / k]].to_bits())
+                );
+                assert!(
+                    same_bits(&use_matrix(&store, "linear", json!({}), &x, &[], [3, n]), &wish),
+                    "{dtype:?} {isa:?}"
+                );
+                assert_eq!((row(&store), column(&store)), from_file, "packing changes no bit of a row");
+                let bytes = store.bytes();
+                assert!(bytes.owned == 0 && bytes.packed as usize >= k * n * dtype.bytes());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_matrix_may_lie_in_its_file_with_any_strides() {
+    let mut random = Random(2);
+    // [k, 3n] holds queries, keys and values side by side; w is the keys. Then w transposed.
+    let (k, n) = (9, 14);
+    let fused = random.floats(k * 3 * n);
+    let x = random.floats(k);
+    let file = Scratch::new("fused", &bytes(&fused));
+    let keys: Vec<f32> = (0..k * n).map(|at| fused[at / n * 3 * n + n + at % n]).collect();
+    let store = Store::new(Isa::Portable);
+    let mapped = store.map_file(&file.0, (fused.len() * 4) as u64).unwrap();
+    let part = Mapping { file: mapped, byte_offset: 0, dtype: Dtype::F32, offset: n };
+    store.define_mapped("w", part, &[k, n], &[3 * n, 1]).unwrap();
+    assert!(same_bits(&use_matrix(&store, "linear", json!({}), &x, &[], [1, n]), &naive([1, k, n], &x, &keys, None)));
+    store.define_mapped("w", part, &[n, k], &[1, 3 * n]).unwrap();
+    let transposed: Vec<f32> = (0..n * k).map(|at| keys[at % k * n + at / k]).collect();
+    let x = random.floats(n);
+    assert!(same_bits(
+        &use_matrix(&store, "linear", json!({}), &x, &[], [1, k]),
+        &naive([1, n, k], &x, &transposed, None)
+    ));
+}
+
+#[test]
+fn files_and_definitions_that_cannot_be_true_are_refused() {
+    let store = Store::new(Isa::Portable);
+    let file = Scratch::new("short", &[0; 400]);
+    let code = |result: Result<usize, circuitscope_kernels::exec::ExecError>| result.map_err(|error| error.code);
+    assert_eq!(code(store.map_file(&file.0, 401)), Err(Code::BadFile));
+    assert_eq!(code(store.map_file(&file.0, 399)), Err(Code::BadFile));
+    assert_eq!(code(store.map_file(&std::env::temp_dir(), 0)), Err(Code::BadFile));
+    assert_eq!(code(store.map_file(&file.0.with_extension("none"), 0)), Err(Code::BadFile));
+    let mapped = store.map_file(&file.0, 400).unwrap();
+
+    let define = |byte_offset, offset, shape: &[usize], strides: &[usize]| {
+        let mapping = Mapping { file: mapped, byte_offset, dtype: Dtype::F32, offset };
+        store.define_mapped("w", mapping, shape, strides).map_err(|error| error.code)
+    };
+    assert_eq!(define(0, 0, &[10, 10], &[10, 1]), Ok(()));
+    assert_eq!(define(0, 0, &[0, usize::MAX], &[1, 1]), Ok(()), "a weight without elements reads nothing");
+    for (byte_offset, offset, shape, strides) in [
+        (1, 0, &[10usize, 10][..], &[10usize, 1][..]),
+        (0, 1, &[10, 10], &[10, 1]),
+        (401, 0, &[1], &[1]),
+        (usize::MAX, 0, &[1], &[1]),
+        (0, usize::MAX, &[1], &[1]),
+        (0, 0, &[101], &[1]),
+        (0, 0, &[10, 11], &[10, 1]),
+        (0, 0, &[usize::MAX, usize::MAX], &[1, 1]),
+        (0, 0, &[2, 2], &[usize::MAX, 1]),
+        // One number read a million times would be a weight larger than its file.
+        (0, 0, &[1_000_000], &[0]),
+        (0, 0, &[10, 10], &[10]),
+        (0, 0, &[], &[]),
+        (0, 0, &[1; 9], &[1; 9]),
+    ] {
+        assert_eq!(
+            define(byte_offset, offset, shape, strides),
+            Err(Code::BadParam),
+            "{byte_offset} {offset} {shape:?} {strides:?}"
+        );
+    }
+    let nowhere = Mapping { file: 7, byte_offset: 0, dtype: Dtype::F32, offset: 0 };
+    assert_eq!(store.define_mapped("w", nowhere, &[1], &[1]).map_err(|error| error.code), Err(Code::BadFile));
+    assert_eq!(
+        store.define_owned("w", vec![0.0; 3], &[2, 2], &[2, 1]).map_err(|error| error.code),
+        Err(Code::BadParam)
+    );
+}
+
+/// Resident kilobytes of one mapped file.
+#[cfg(target_os = "linux")]
+fn resident(path: &std::path::Path) -> Option<usize> {
+    let maps = fs::read_to_string("/proc/self/smaps").ok()?;
+    let mut lines = maps.lines().skip_while(|line| !line.ends_with(path.to_str().unwrap_or("?")));
+    lines.find_map(|line| line.strip_prefix("Rss:"))?.trim().strip_suffix(" kB")?.parse().ok()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_packed_matrix_gives_its_pages_back() {
+    let (k, n) = (1024, 2048);
+    let file = Scratch::new("pages", &vec![0; k * n * 2]);
+    let store = Store::new(*Isa::available().last().unwrap());
+    let mapped = store.map_file(&file.0, (k * n * 2) as u64).unwrap();
+    store
+        .define_mapped("w", Mapping { file: mapped, byte_offset: 0, dtype: Dtype::Bf16, offset: 0 }, &[k, n], &[n, 1])
+        .unwrap();
+    use_matrix(&store, "linear", json!({}), &vec![1.0; k], &[], [1, n]);
+    let left = resident(&file.0).unwrap();
+    assert!(left <= 64, "{left} kB of 4096 are still there");
+    let bytes = store.bytes();
+    assert!(bytes.packed as f64 <= 1.1 * (k * n * 2) as f64, "{bytes:?}");
+}
