@@ -1,0 +1,97 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { basename } from 'node:path';
+import type { Hash } from '@circuitscope/schema';
+
+/** Types that tensors have in files. f32, bf16, f16 and f64 are weights; the others are buffers, masks, indices. */
+export type StoredDtype =
+  | 'f64'
+  | 'f32'
+  | 'f16'
+  | 'bf16'
+  | 'i64'
+  | 'i32'
+  | 'i16'
+  | 'i8'
+  | 'u64'
+  | 'u32'
+  | 'u16'
+  | 'u8'
+  | 'bool';
+
+export const bytesPerEntry: Readonly<Record<StoredDtype, number>> = {
+  f64: 8,
+  f32: 4,
+  f16: 2,
+  bf16: 2,
+  i64: 8,
+  i32: 4,
+  i16: 2,
+  i8: 1,
+  u64: 8,
+  u32: 4,
+  u16: 2,
+  u8: 1,
+  bool: 1,
+};
+
+/** Where a tensor lies: dense, row-major, little-endian, `byteLength` = product of the shape × bytes of an entry. */
+export interface StoredTensor {
+  readonly name: string;
+  readonly dtype: StoredDtype;
+  readonly shape: readonly number[];
+  /** The file that holds it; empty where `data` does. */
+  readonly file: string;
+  readonly byteOffset: number;
+  readonly byteLength: number;
+  /** The values themselves, in a checkpoint of kind `memory`. */
+  readonly data?: Float32Array;
+}
+
+export interface CheckpointFile {
+  readonly path: string;
+  readonly byteLength: number;
+  readonly sha256?: string;
+}
+
+/** Named weights and a configuration, as their authors stored them. Opening reads headers only. */
+export interface Checkpoint {
+  readonly kind: 'huggingface' | 'llama2c' | 'memory';
+  readonly path: string;
+  /** What the format says of the architecture: config.json, or the header's fields. Checked by whoever reads it. */
+  readonly config: unknown;
+  readonly tensors: ReadonlyMap<string, StoredTensor>;
+  /** Files that the weights and configuration come from, sorted by name. */
+  readonly files: readonly CheckpointFile[];
+  /** What the checkpoint is, wherever it lies: names, lengths and contents of its files. Read once, then remembered. */
+  contentHash(): Promise<Hash>;
+}
+
+/** sha256 over `name length sha256` lines of the files, sorted by name; folders and times do not enter. */
+export async function hashFiles(files: readonly CheckpointFile[]): Promise<Hash> {
+  const lines: string[] = [];
+  for (const file of files) lines.push(`${basename(file.path)} ${file.byteLength} ${await hashFile(file.path)}\n`);
+  const hash = createHash('sha256').update(lines.sort().join(''));
+  return `sha256:${hash.digest('hex')}`;
+}
+
+/** sha256 of one file in hex, streamed. */
+export async function hashFile(path: string): Promise<string> {
+  const hash = createHash('sha256');
+  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 })) hash.update(chunk);
+  return hash.digest('hex');
+}
+
+/** The function, called at most once. */
+export function remembered(compute: () => Promise<Hash>): () => Promise<Hash> {
+  let hash: Promise<Hash> | undefined;
+  return () => {
+    hash ??= compute();
+    return hash;
+  };
+}
+
+/** Files in the order of their names, so that equal checkpoints list equal files. */
+export function sortedFiles(files: readonly CheckpointFile[]): readonly CheckpointFile[] {
+  return [...files].sort((a, b) => (a.path < b.path ? -1 : a.path > b.path ? 1 : 0));
+}

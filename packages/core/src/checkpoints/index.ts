@@ -1,0 +1,20 @@
+export {
+  bytesPerEntry,
+  type Checkpoint,
+  type CheckpointFile,
+  hashFile,
+  type StoredDtype,
+  type StoredTensor,
+} from './checkpoint.ts';
+export { openHuggingFace } from './hugging-face.ts';
+export { type Llama2cConfig, openLlama2c } from './llama2c.ts';
+export { memoryCheckpoint } from './memory-checkpoint.ts';
+export { openCheckpoint } from './open-checkpoint.ts';
+export { readStored, readStoredFloat64 } from './read-stored.ts';
+export {
+  parseSafetensorsHeader,
+  readSafetensorsHeader,
+  type SafetensorsHeader,
+  safetensorsLimits,
+} from './safetensors.ts';
+export { type TensorToWrite, type WritableData, writeSafetensors } from './write-safetensors.ts';

@@ -1,0 +1,124 @@
+import { CircuitscopeError } from '@circuitscope/schema';
+import type { Floats } from '../tensor/index.ts';
+import { bytesPerEntry, type StoredTensor } from './checkpoint.ts';
+import { allocate, checkRange, readInto, readPieces } from './read-bytes.ts';
+
+/**
+ * The values of a stored weight [product of its shape], widened from bf16 or f16 (exact) or rounded from f64 to f32. Reads
+ * exactly its bytes from the file; what is in the map of a checkpoint costs nothing until then.
+ *
+ * @throws CircuitscopeError `unsupported_dtype` for integers and booleans: buffers, not weights; see {@link readStoredFloat64}.
+ */
+export function readStored(stored: StoredTensor): Float32Array {
+  if (stored.data) return stored.data.slice();
+  const count = entries(stored);
+  if (stored.dtype === 'f32') {
+    const out = float32(stored.file, count);
+    readInto(stored.file, stored.byteOffset, new Uint8Array(out.buffer));
+    return out;
+  }
+  if (stored.dtype === 'bf16' || stored.dtype === 'f16' || stored.dtype === 'f64') {
+    return widened(stored, float32(stored.file, count));
+  }
+  throw new CircuitscopeError('unsupported_dtype', `${stored.name} holds ${stored.dtype}; a weight holds floats.`, {
+    at: `${stored.file}: ${stored.name}`,
+    expected: 'f32, bf16, f16 or f64',
+    got: stored.dtype,
+  });
+}
+
+/** The values of any stored tensor in float64. @throws CircuitscopeError `out_of_range` for an integer beyond ±(2⁵³ − 1). */
+export function readStoredFloat64(stored: StoredTensor): Float64Array {
+  if (stored.data) return Float64Array.from(stored.data);
+  const out = allocate(stored.file, entries(stored), (count) => new Float64Array(count));
+  return widened(stored, out);
+}
+
+const float32 = (path: string, entryCount: number) => allocate(path, entryCount, (count) => new Float32Array(count));
+
+/** Number of entries; refuses a record that disagrees with itself or with its file, before anything is allocated. */
+function entries(stored: StoredTensor): number {
+  let count = 1;
+  for (const size of stored.shape) count *= size;
+  if (Number.isSafeInteger(count) && count * bytesPerEntry[stored.dtype] === stored.byteLength) {
+    checkRange(stored.file, stored.byteOffset, stored.byteLength);
+    return count;
+  }
+  throw new CircuitscopeError(
+    'bad_tensor',
+    `The shape and the length of ${stored.name} disagree; open the file again.`,
+    {
+      at: `${stored.file}: ${stored.name}`,
+      expected: `[${stored.shape.join(', ')}] × ${bytesPerEntry[stored.dtype]} bytes`,
+      got: `${stored.byteLength} bytes`,
+    },
+  );
+}
+
+function widened<T extends Floats>(stored: StoredTensor, out: T): T {
+  const width = bytesPerEntry[stored.dtype];
+  readPieces(stored.file, stored.byteOffset, stored.byteLength, (piece, from) => {
+    const view = new DataView(piece.buffer, piece.byteOffset, piece.byteLength);
+    const start = from / width; // a piece is 1 MiB, so it never cuts an entry
+    const count = piece.byteLength / width;
+    for (let i = 0; i < count; i++) out[start + i] = entryAt(stored, view, i);
+  });
+  return out;
+}
+
+function entryAt(stored: StoredTensor, view: DataView, i: number): number {
+  switch (stored.dtype) {
+    case 'f64':
+      return view.getFloat64(8 * i, true);
+    case 'f32':
+      return view.getFloat32(4 * i, true);
+    case 'bf16':
+      return fromBfloat16(view.getUint16(2 * i, true));
+    case 'f16':
+      return fromFloat16(view.getUint16(2 * i, true));
+    case 'i64':
+      return safe(stored, view.getBigInt64(8 * i, true));
+    case 'u64':
+      return safe(stored, view.getBigUint64(8 * i, true));
+    case 'i32':
+      return view.getInt32(4 * i, true);
+    case 'u32':
+      return view.getUint32(4 * i, true);
+    case 'i16':
+      return view.getInt16(2 * i, true);
+    case 'u16':
+      return view.getUint16(2 * i, true);
+    case 'i8':
+      return view.getInt8(i);
+    case 'u8':
+      return view.getUint8(i);
+    case 'bool':
+      return view.getUint8(i) === 0 ? 0 : 1;
+  }
+}
+
+const bits = new DataView(new ArrayBuffer(4));
+
+/** bfloat16 is the upper half of a float32. */
+function fromBfloat16(half: number): number {
+  bits.setUint32(0, half << 16);
+  return bits.getFloat32(0);
+}
+
+/** IEEE binary16: 1 sign, 5 exponent (bias 15), 10 fraction bits; every value is a float32. */
+export function fromFloat16(half: number): number {
+  const sign = half & 0x8000 ? -1 : 1;
+  const exponent = (half >> 10) & 0x1f;
+  const fraction = half & 0x3ff;
+  if (exponent === 0) return sign * fraction * 2 ** -24;
+  if (exponent === 0x1f) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
+  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+}
+
+function safe(stored: StoredTensor, value: bigint): number {
+  if (BigInt.asIntN(54, value) === value) return Number(value);
+  throw new CircuitscopeError('out_of_range', `${stored.name} holds an integer that a float64 cannot hold exactly.`, {
+    at: `${stored.file}: ${stored.name}`,
+    got: String(value),
+  });
+}

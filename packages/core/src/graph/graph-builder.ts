@@ -1,0 +1,75 @@
+import { CircuitscopeError, type Site } from '@circuitscope/schema';
+import type { Attributes, Dim, Graph, GraphNode, GraphParam } from './graph.ts';
+import { type Operation, type OperationName, operations } from './operations.ts';
+
+export interface NodeOptions {
+  readonly params?: readonly (string | null)[];
+  readonly attrs?: Attributes;
+  readonly sites?: readonly Site[];
+  readonly dtype?: 'f32' | 'i32';
+}
+
+/** Appends nodes in topological order and works out their shapes; the one place where architectures make graphs. */
+export class GraphBuilder {
+  readonly #nodes: GraphNode[] = [];
+  readonly #params = new Map<string, GraphParam>();
+  readonly #inputs: { [name: string]: number } = {};
+
+  /** Adds an i32 input [batch, pos]. */
+  input(name: string): number {
+    const id = this.add('input', [], { attrs: { name, shape: ['batch', 'pos'] } });
+    this.#inputs[name] = id;
+    return id;
+  }
+
+  param(name: string, shape: readonly number[], heads?: GraphParam['heads']): string {
+    this.#params.set(name, heads ? { name, shape, heads } : { name, shape });
+    return name;
+  }
+
+  add(op: OperationName, inputs: readonly number[], options: NodeOptions = {}): number {
+    const id = this.#nodes.length;
+    this.#nodes.push(makeNode(id, op, inputs, options, (of) => this.shape(of)));
+    return id;
+  }
+
+  shape(id: number): readonly Dim[] {
+    const node = this.#nodes[id];
+    if (!node) throw new CircuitscopeError('bad_graph', `Node ${id} does not exist yet.`);
+    return node.shape;
+  }
+
+  /** Gives an existing value one more name. */
+  name(id: number, site: Site): void {
+    const node = this.#nodes[id];
+    if (node) this.#nodes[id] = { ...node, sites: [...node.sites, site] };
+  }
+
+  build(output: number): Graph {
+    return { nodes: this.#nodes, inputs: this.#inputs, output, params: [...this.#params.values()] };
+  }
+}
+
+export function makeNode(
+  id: number,
+  op: OperationName,
+  inputs: readonly number[],
+  options: NodeOptions,
+  shapeOf: (id: number) => readonly Dim[],
+): GraphNode {
+  const operation: Operation = operations[op];
+  const attrs = options.attrs ?? {};
+  return {
+    id,
+    op,
+    in: inputs,
+    params: options.params ?? [],
+    attrs,
+    shape: operation.shape(
+      attrs,
+      inputs.map((input) => (input < 0 ? null : shapeOf(input))),
+    ),
+    dtype: options.dtype ?? operation.dtype ?? 'f32',
+    sites: options.sites ?? [],
+  };
+}

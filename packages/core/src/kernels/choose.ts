@@ -1,0 +1,76 @@
+// The one place that loads the addon, and only when asked: a browser, or a machine without the built file, never does.
+
+export interface NativeInfo {
+  readonly version: string;
+  readonly isa: string;
+  readonly isas: readonly string[];
+  readonly threads: number;
+  readonly cpu: string;
+}
+
+export interface NativeProgramHandle {
+  readonly [brand: symbol]: never;
+}
+
+/** Weights as the addon holds them: mapped from files or owned, packed on first use. */
+export interface NativeStoreHandle {
+  mapFile(path: string, byteLength: number): number;
+  defineMapped(
+    name: string,
+    file: number,
+    byteOffset: number,
+    dtype: string,
+    offset: number,
+    shape: number[],
+    strides: number[],
+  ): void;
+  defineOwned(name: string, data: Float32Array, shape: number[], strides: number[]): void;
+  remove(name: string): void;
+  bytes(): { readonly mapped: number; readonly packed: number; readonly owned: number };
+}
+
+export interface NativeRunHandle {
+  cancel(): void;
+  /** Steps that are done. */
+  progress(): number;
+}
+
+/** What the addon offers; `@circuitscope/native` implements it. */
+export interface NativeAddon {
+  info(): NativeInfo;
+  readonly NativeProgram: new (json: string) => NativeProgramHandle;
+  readonly NativeStore: new () => NativeStoreHandle;
+  readonly NativeRun: new () => NativeRunHandle;
+  execute(
+    program: NativeProgramHandle,
+    store: NativeStoreHandle,
+    sizes: { [symbol: string]: number },
+    inputs: { [name: string]: Float32Array | Int32Array },
+    outputs: { [name: string]: Float32Array | Int32Array },
+    options: { threads?: number; memoryBytes?: number },
+    run: NativeRunHandle,
+  ): Promise<void>;
+}
+
+export type NativeChoice =
+  | { readonly kind: 'native'; readonly addon: NativeAddon }
+  | { readonly kind: 'missing'; readonly reason: string };
+
+/**
+ * Loads the addon if it is there. `CIRCUITSCOPE_EXECUTOR=reference` asks for the reference; a wrong
+ * `CIRCUITSCOPE_ISA` is an error, since silently running another path would falsify a comparison.
+ */
+export async function chooseNative(
+  env: { readonly [name: string]: string | undefined } = process.env,
+): Promise<NativeChoice> {
+  if (env.CIRCUITSCOPE_EXECUTOR === 'reference') {
+    return { kind: 'missing', reason: 'CIRCUITSCOPE_EXECUTOR asks for the reference executor' };
+  }
+  try {
+    const { loadNative } = await import('@circuitscope/native');
+    const loaded = loadNative();
+    return 'missing' in loaded ? { kind: 'missing', reason: loaded.missing } : { kind: 'native', addon: loaded };
+  } catch (error) {
+    return { kind: 'missing', reason: error instanceof Error ? error.message : String(error) };
+  }
+}

@@ -1,0 +1,39 @@
+import type { KernelCall, ReferenceKernel } from '../contract.ts';
+import { badShape, input, optionalVectorParam, param } from './call-reader.ts';
+import { addBias, multiplyRow } from './multiply-row.ts';
+
+/**
+ * x[…, K] · W[K, N] + b. The trailing sizes of x multiply to K (z as [H, d] is read as [H·d]), those of the output to N.
+ * Each output is one chain over k ascending from 0; the bias is added last. Bounded: (K + 1)·u·Σ|terms|.
+ */
+export const linear: ReferenceKernel = (call, make) => {
+  const x = input(call, 0);
+  const W = param(call, 0);
+  const [K, N] = W.shape;
+  if (K === undefined || N === undefined || W.shape.length !== 2) throw badShape(call, 'W', [null, null], W.shape);
+  const bias = optionalVectorParam(call, 1, N);
+  const leading = leadingSizes(call, 'x', x.shape, K);
+  const shape = call.outShapes[0] ?? [...leading, N];
+  const outLeading = leadingSizes(call, 'out', shape, N);
+  const rows = product(leading);
+  if (rows !== product(outLeading)) throw badShape(call, 'out', [...leading, N], shape);
+  const out = make(shape);
+  for (let row = 0; row < rows; row++) {
+    const places = { xStart: row * K, wStart: 0, wStride: N, outStart: row * N };
+    multiplyRow({ x: x.data, W: W.data, out: out.data, K, N, ...places });
+  }
+  addBias(out.data, bias);
+  return [out];
+};
+
+/** What is left of a shape when trailing sizes that multiply to `width` are taken off; the fewest that do. */
+function leadingSizes(call: KernelCall, name: string, shape: readonly number[], width: number): readonly number[] {
+  let trailing = 1;
+  for (let axis = shape.length - 1; axis >= 0; axis--) {
+    trailing *= shape[axis]!;
+    if (trailing === width) return shape.slice(0, axis);
+  }
+  throw badShape(call, name, [null, width], shape);
+}
+
+const product = (sizes: readonly number[]): number => sizes.reduce((total, size) => total * size, 1);

@@ -1,0 +1,57 @@
+import type { ReferenceKernel } from '../contract.ts';
+import { arithmeticOf } from './arithmetic.ts';
+import {
+  badShape,
+  countAttr,
+  expectShape,
+  input,
+  intInput,
+  outOfRange,
+  outShape,
+  param,
+  wordAttr,
+} from './call-reader.ts';
+
+/**
+ * Rotates pairs of the first `dims` entries of each head by the angle of the token's position; the rest is copied.
+ * `half` (GPT-NeoX, Llama) pairs i with i + dims/2; `adjacent` (GPT-J, llama2.c) pairs 2i with 2i + 1. A pair (a, b)
+ * becomes (a·cos − b·sin, b·cos + a·sin); the product with cos is rounded, the other is fused onto it.
+ * Bounded: 2u·(|a·cos| + |b·sin|). Source: Su et al. 2021, RoFormer.
+ */
+export const rotary: ReferenceKernel = (call, make) => {
+  const x = input(call, 0);
+  const positions = intInput(call, 1);
+  expectShape(call, 'x', x.shape, [null, null, null, null]);
+  const [rows = 0, pos = 0, heads = 0, width = 0] = x.shape;
+  expectShape(call, 'positions', positions.shape, [rows, pos]);
+  const layout = wordAttr(call, 'layout', ['half', 'adjacent']);
+  const dims = countAttr(call, 'dims');
+  if (dims % 2 !== 0 || dims > width) throw badShape(call, 'x', [rows, pos, heads, dims + (dims % 2)], x.shape);
+  const half = dims / 2;
+  const cos = param(call, 0).data;
+  const sin = param(call, 1).data;
+  if (sin.length !== cos.length || (half > 0 && cos.length % half !== 0)) {
+    throw badShape(call, 'sin', [null, half], param(call, 1).shape);
+  }
+  const context = half === 0 ? Number.POSITIVE_INFINITY : cos.length / half;
+  const out = make(outShape(call, 0, x.shape));
+  out.data.set(x.data);
+  const { round, fma } = arithmeticOf(out.data);
+  for (let token = 0; token < rows * pos; token++) {
+    const position = positions.data[token]!;
+    if (position < 0 || position >= context) throw outOfRange(call, 'positions', position, context);
+    for (let head = token * heads; head < (token + 1) * heads; head++) {
+      for (let i = 0; i < half; i++) {
+        const first = head * width + (layout === 'half' ? i : 2 * i);
+        const second = first + (layout === 'half' ? half : 1);
+        const c = cos[position * half + i]!;
+        const s = sin[position * half + i]!;
+        const a = x.data[first]!;
+        const b = x.data[second]!;
+        out.data[first] = fma(-b, s, round(a * c));
+        out.data[second] = fma(a, s, round(b * c));
+      }
+    }
+  }
+  return [out];
+};

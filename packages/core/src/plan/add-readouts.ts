@@ -1,0 +1,157 @@
+import { CircuitscopeError, type Pos, type Readout } from '@circuitscope/schema';
+import { type Dim, type GraphRewrite, traceRead } from '../graph/index.ts';
+import type { Floats } from '../tensor/index.ts';
+import { requireSite } from './apply-interventions.ts';
+import { type BindContext, type ExternalInput, resolvePositions, rowsOf } from './bind.ts';
+import { checkScope, layoutOf } from './site-layout.ts';
+import { unitVector } from './unit-vector.ts';
+import { artefact } from './values.ts';
+
+// Readouts are nodes too. A logit difference needs two columns of the unembedding at one position, not the vocabulary at
+// all of them: the stream is gathered at the wanted positions before the last norm, which changes no bit of a row.
+
+export interface ReadoutNodes {
+  /** Node ids of the values to copy out. */
+  readonly nodes: readonly number[];
+  readonly externals: readonly ExternalInput[];
+}
+
+export function addReadout(rewrite: GraphRewrite, readout: Readout): ReadoutNodes {
+  switch (readout.kind) {
+    case 'capture': {
+      const node = requireSite(rewrite, readout.at.site);
+      checkScope(layoutOf(rootOf(rewrite, node.id), readout.at.site), readout.at);
+      return { nodes: [node.id], externals: [] };
+    }
+    case 'project': {
+      const node = requireSite(rewrite, readout.at.site);
+      const width = node.shape[node.shape.length - 1] ?? 0;
+      checkScope(layoutOf(rootOf(rewrite, node.id), readout.at.site), readout.at);
+      if (readout.at.unit || readout.at.key) {
+        throw new CircuitscopeError(
+          'bad_scope',
+          `A projection at ${readout.at.site} takes whole vectors; its scope cannot name single entries of them.`,
+          { at: readout.at.site },
+        );
+      }
+      const direction = rewrite.external(`direction:${readout.direction}`, [width]);
+      const make = (context: BindContext): Floats => {
+        const { data } = artefact(readout.direction, context);
+        return unitVector(data, width === 'pos' ? context.pos : Number(width), readout.at.site);
+      };
+      return { nodes: [rewrite.add('project_dot', [node.id, direction])], externals: [{ node: direction, make }] };
+    }
+    case 'logitDiff': {
+      const read = finalRead(rewrite, readout.at);
+      const ids = rewrite.external('ids:logitDiff', ['rows', 2], 'i32');
+      const product = unembedding(rewrite);
+      const node = rewrite.add('columns', [read.node, ids], { params: product.params, attrs: { count: 2 } });
+      const make = (context: BindContext): Int32Array =>
+        Int32Array.from(
+          rowsOf(context, 'rows').flatMap(({ example }) => [
+            idFor(readout.answer, example, product.vocab, 'answer'),
+            idFor(readout.wrong, example, product.vocab, 'wrong answer'),
+          ]),
+        );
+      return { nodes: [node], externals: [...read.externals, { node: ids, make }] };
+    }
+    case 'topK': {
+      const read = finalRead(rewrite, readout.at);
+      const logits = logitsOf(rewrite, read.node);
+      const top = rewrite.add('top_k', [logits], { attrs: { k: readout.k } });
+      return { nodes: [top], externals: read.externals };
+    }
+    case 'loss': {
+      const logits = requireSite(rewrite, 'logits').id;
+      const { vocab } = unembedding(rewrite);
+      const ids = rewrite.external('ids:loss', ['rows', 'pos'], 'i32');
+      const make = (context: BindContext): Int32Array => nextTokens(context, readout.at ?? { kind: 'all' }, vocab);
+      return { nodes: [rewrite.add('cross_entropy', [logits, ids])], externals: [{ node: ids, make }] };
+    }
+  }
+}
+
+/** Entries that count in a loss: token t+1 at t, where both are real. Others are -100. */
+function nextTokens(context: BindContext, at: Pos, vocab: number): Int32Array {
+  const { tokens, mask } = context.prompt;
+  const rows = rowsOf(context, 'rows');
+  const ids = new Int32Array(rows.length * context.pos).fill(-100);
+  rows.forEach(({ example }, row) => {
+    for (const pos of resolvePositions(at, example, context)) {
+      const next = tokens[example]?.[pos + 1];
+      if (next === undefined || mask?.[example]?.[pos] === 0 || mask?.[example]?.[pos + 1] === 0) continue;
+      ids[row * context.pos + pos] = inVocabulary(next, vocab, 'token');
+    }
+  });
+  return ids;
+}
+
+function idFor(ids: readonly number[], example: number, vocab: number, what: string): number {
+  const id = ids.length === 1 ? ids[0] : ids[example];
+  if (id === undefined) {
+    throw new CircuitscopeError(
+      'bad_readout',
+      `The logit difference has ${ids.length} ${what}s; give one for each example.`,
+      { at: what },
+    );
+  }
+  return inVocabulary(id, vocab, what);
+}
+
+function inVocabulary(id: number, vocab: number, what: string): number {
+  if (Number.isInteger(id) && id >= 0 && id < vocab) return id;
+  throw new CircuitscopeError('out_of_range', `The ${what} ${id} is not in the vocabulary of ${vocab} tokens.`, {
+    expected: `0 to ${vocab - 1}`,
+    got: String(id),
+  });
+}
+
+function unembedding(rewrite: GraphRewrite) {
+  const product = rootOf(rewrite, requireSite(rewrite, 'logits').id);
+  const vocab = product.shape[2];
+  if (product.op !== 'linear' || typeof vocab !== 'number') {
+    throw new CircuitscopeError('bad_graph', 'The logits of this graph are not one product with an unembedding.');
+  }
+  return { params: product.params, vocab, input: product.in[0] ?? -1 };
+}
+
+function logitsOf(rewrite: GraphRewrite, read: number): number {
+  const product = unembedding(rewrite);
+  if (read === product.input) return requireSite(rewrite, 'logits').id;
+  return rewrite.add('linear', [read], { params: product.params, attrs: { out: [product.vocab] } });
+}
+
+/** What the unembedding reads, at the wanted positions alone [rows, count, model]; at every position for `all`. */
+function finalRead(rewrite: GraphRewrite, at: Pos): ReadoutNodes & { readonly node: number } {
+  const product = unembedding(rewrite);
+  const edited = rootOf(rewrite, requireSite(rewrite, 'logits').id).id !== requireSite(rewrite, 'logits').id;
+  if (edited) {
+    throw new CircuitscopeError(
+      'unsupported',
+      'A plan that changes the logits themselves must capture them; readouts of the logits come before that change.',
+      { at: 'logits' },
+    );
+  }
+  if (at.kind === 'all') return { node: product.input, nodes: [], externals: [] };
+  const count: Dim = at.kind === 'positions' ? at.positions.length : 1;
+  const index = rewrite.external('index:final', ['rows', count], 'i32');
+  const make = (context: BindContext): Int32Array =>
+    Int32Array.from(rowsOf(context, 'rows').flatMap(({ example }) => resolvePositions(at, example, context)));
+  const externals = [{ node: index, make }];
+  const access = { node: (id: number) => rewrite.node(id), find: (site: string) => rewrite.find(site) };
+  const { stream, norm } = traceRead(access, rewrite.source, { kind: 'logits', port: 'in' });
+  const [scale, normalize, affine] = norm;
+  if (scale === undefined || normalize === undefined || affine === undefined) {
+    return { node: rewrite.add('gather_rows', [product.input, index]), nodes: [], externals };
+  }
+  const gathered = rewrite.add('gather_rows', [stream, index]);
+  const s = rewrite.add('norm_scale', [gathered], { attrs: rewrite.node(scale).attrs });
+  const n = rewrite.add('normalize', [gathered, s], { attrs: rewrite.node(normalize).attrs });
+  return { node: rewrite.add('affine', [n], { params: rewrite.node(affine).params }), nodes: [], externals };
+}
+
+function rootOf(rewrite: GraphRewrite, id: number) {
+  let node = rewrite.node(id);
+  while (node.op === 'edit' || node.op === 'direction') node = rewrite.node(node.in[0] ?? -1);
+  return node;
+}

@@ -1,0 +1,136 @@
+import { CircuitscopeError, type Hash, type Pos } from '@circuitscope/schema';
+import type { Floats, Tensor } from '../tensor/index.ts';
+import type { Sizes } from './program.ts';
+import type { Run } from './run.ts';
+
+// What a call knows and a compiled plan does not: how many examples, which positions, what other runs recorded.
+
+export interface Prompt {
+  /** Token ids [batch][pos]; all rows equally long (pad on the left or right and give a mask). */
+  readonly tokens: readonly (readonly number[])[];
+  /** 1 at real tokens, 0 at padding [batch][pos]; all real if left out. */
+  readonly mask?: readonly (readonly number[])[];
+  /** Position ids [batch][pos]; 0, 1, 2, … if left out, counted from the first real token under a mask. */
+  readonly positions?: readonly (readonly number[])[];
+  /** Named positions of a task, one index per example. */
+  readonly named?: { readonly [name: string]: readonly number[] };
+}
+
+export interface BindContext {
+  readonly prompt: Prompt;
+  readonly batch: number;
+  readonly pos: number;
+  /** The variants of this chunk; rows run variant-major: row = index in this list × batch + example. */
+  readonly variants: readonly number[];
+  readonly runs: ReadonlyMap<string, Run>;
+  readonly artefacts: ReadonlyMap<Hash, Tensor>;
+}
+
+/** A program input that is made at the call. `level` says whether it has a row per example or per variant and example. */
+export interface ExternalInput {
+  readonly node: number;
+  readonly make: (context: BindContext) => Floats | Int32Array;
+  readonly sizes?: (context: BindContext) => Sizes;
+}
+
+export interface Row {
+  readonly variant: number;
+  readonly example: number;
+}
+
+/** Rows of an input at the given level, in order. */
+export function rowsOf(context: BindContext, level: 'batch' | 'rows'): Row[] {
+  const variants = level === 'rows' ? context.variants : context.variants.slice(0, 1);
+  return variants.flatMap((variant) => Array.from({ length: context.batch }, (_, example) => ({ variant, example })));
+}
+
+/** Positions that a scope names in one example, checked against the prompt. */
+export function resolvePositions(pos: Pos, example: number, context: BindContext): number[] {
+  const length = context.pos;
+  const checked = (index: number): number => {
+    const at = index < 0 ? index + length : index;
+    if (Number.isInteger(at) && at >= 0 && at < length) return at;
+    throw new CircuitscopeError('out_of_range', `Position ${index} lies outside a prompt of ${length} tokens.`, {
+      at: `example ${example}`,
+      expected: `-${length} to ${length - 1}`,
+      got: String(index),
+    });
+  };
+  const one = (list: readonly number[] | undefined, what: string): number[] => {
+    const index = list?.[example];
+    if (index !== undefined) return [checked(index)];
+    throw new CircuitscopeError('unknown_position', `${what} gives no position for example ${example}.`, {
+      at: `example ${example}`,
+    });
+  };
+  switch (pos.kind) {
+    case 'all':
+      return Array.from({ length }, (_, index) => index);
+    case 'last':
+      return [lastReal(context.prompt.mask?.[example], length)];
+    case 'positions':
+      return pos.positions.map(checked);
+    case 'perExample':
+      return one(pos.positions, 'The list of positions');
+    case 'named':
+      return one(context.prompt.named?.[pos.name], `The named position ${pos.name}`);
+  }
+}
+
+function lastReal(mask: readonly number[] | undefined, length: number): number {
+  if (!mask) return length - 1;
+  for (let at = length - 1; at >= 0; at--) if (mask[at] !== 0) return at;
+  return length - 1;
+}
+
+/** Checks a prompt: equal lengths, whole ids, a mask and positions of the same shape. */
+export function checkPrompt(prompt: Prompt): { batch: number; pos: number } {
+  const pos = prompt.tokens[0]?.length ?? 0;
+  const shape = `${prompt.tokens.length} × ${pos}`;
+  const check = (rows: readonly (readonly number[])[], what: string): void => {
+    if (rows.length !== prompt.tokens.length || rows.some((row) => row.length !== pos)) {
+      throw new CircuitscopeError(
+        'bad_prompt',
+        `${what} must be one list per example, all of length ${pos}; pad shorter ones and give a mask.`,
+        {
+          at: what,
+          expected: shape,
+          got: rows
+            .map((row) => row.length)
+            .slice(0, 8)
+            .join(', '),
+        },
+      );
+    }
+    for (const row of rows) {
+      for (const id of row) {
+        if (!Number.isInteger(id) || id < 0 || id > 0x7fffffff) {
+          throw new CircuitscopeError('bad_prompt', `${what} must hold whole numbers from 0 on.`, {
+            at: what,
+            got: String(id),
+          });
+        }
+      }
+    }
+  };
+  check(prompt.tokens, 'tokens');
+  if (prompt.mask) check(prompt.mask, 'mask');
+  if (prompt.positions) check(prompt.positions, 'positions');
+  if (prompt.tokens.length === 0 || pos === 0) {
+    throw new CircuitscopeError('bad_prompt', 'A prompt needs at least one example with at least one token.');
+  }
+  return { batch: prompt.tokens.length, pos };
+}
+
+/** The three i32 inputs [batch, pos] of every graph. */
+export function graphInputs(prompt: Prompt): { readonly [name: string]: Int32Array } {
+  const mask = prompt.mask ?? prompt.tokens.map((row) => row.map(() => 1));
+  const positions =
+    prompt.positions ??
+    mask.map((row) => {
+      let next = 0;
+      return row.map((real) => (real === 0 ? 0 : next++));
+    });
+  const flat = (rows: readonly (readonly number[])[]): Int32Array => Int32Array.from(rows.flat());
+  return { tokens: flat(prompt.tokens), positions: flat(positions), mask: flat(mask) };
+}

@@ -1,0 +1,43 @@
+import { CircuitscopeError } from '@circuitscope/schema';
+import type { Graph } from '../graph/index.ts';
+import { graphInputs, type Prompt } from './bind.ts';
+
+/**
+ * Refuses token and position ids for which the model has no row, before anything runs.
+ * @throws CircuitscopeError `out_of_range`
+ */
+export function checkInputs(graph: Graph, prompt: Prompt): void {
+  const inputs = graphInputs(prompt);
+  const pos = prompt.tokens[0]?.length ?? 0;
+  for (const [name, size] of tableSizes(graph)) {
+    const at = inputs[name]?.findIndex((id) => id >= size) ?? -1;
+    if (at < 0) continue;
+    const id = inputs[name]?.[at];
+    const where = `example ${Math.floor(at / pos)}, position ${at % pos}`;
+    const sentence =
+      name === 'tokens'
+        ? `Token ${id} in ${where} is not in the vocabulary of ${size} tokens.`
+        : `The position id ${id} in ${where} lies beyond the context of ${size} tokens; use shorter prompts.`;
+    throw new CircuitscopeError('out_of_range', sentence, { at: where, expected: `0 to ${size - 1}`, got: String(id) });
+  }
+}
+
+/** How many ids each input of the graph may tell apart: the rows of the smallest table that it looks up. */
+function tableSizes(graph: Graph): ReadonlyMap<string, number> {
+  const params = new Map(graph.params.map(({ name, shape }) => [name, shape]));
+  const names = new Map(Object.entries(graph.inputs).map(([name, id]) => [id, name]));
+  const sizes = new Map<string, number>();
+  for (const {
+    op,
+    in: inputs,
+    params: [table],
+    attrs,
+  } of graph.nodes) {
+    if (op !== 'embed' && op !== 'rotary') continue;
+    const name = names.get(inputs[op === 'embed' ? 0 : 1] ?? -1);
+    const [rows = 0, columns = 0] = params.get(table ?? '') ?? [];
+    const size = op === 'rotary' ? (2 * rows) / Number(attrs.dims) : attrs.transposed === true ? columns : rows;
+    if (name !== undefined) sizes.set(name, Math.min(size, sizes.get(name) ?? size));
+  }
+  return sizes;
+}

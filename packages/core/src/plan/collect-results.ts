@@ -1,0 +1,95 @@
+import { CircuitscopeError, type Readout } from '@circuitscope/schema';
+import type { Floats, IntTensor, Tensor } from '../tensor/index.ts';
+import type { ReadoutResult } from './run.ts';
+
+/** Puts the rows of chunks into one result per readout, in the order of the plan's variants. */
+export class Collector {
+  readonly #readouts: readonly Readout[];
+  readonly #variants: number | null;
+  readonly #batch: number;
+  readonly #parts = new Map<string, { shape: number[]; data: Floats | Int32Array }>();
+
+  constructor(readouts: readonly Readout[], variants: number | null, batch: number) {
+    this.#readouts = readouts;
+    this.#variants = variants;
+    this.#batch = batch;
+  }
+
+  add(
+    members: readonly number[],
+    names: readonly (readonly string[])[],
+    outputs: { readonly [name: string]: Floats | Int32Array },
+    shapes: ReadonlyMap<string, readonly number[]>,
+  ): void {
+    for (const name of names.flat()) {
+      const data = outputs[name];
+      const shape = shapes.get(name);
+      if (!data || !shape)
+        throw new CircuitscopeError('bad_program', `The executor gave no output ${name}.`, { at: name });
+      const rest = shape.slice(1);
+      const rowSize = rest.reduce((a, b) => a * b, 1);
+      const total = (this.#variants ?? 1) * this.#batch;
+      let part = this.#parts.get(name);
+      if (!part) {
+        const length = total * rowSize;
+        const empty =
+          data instanceof Int32Array
+            ? new Int32Array(length)
+            : data instanceof Float64Array
+              ? new Float64Array(length)
+              : new Float32Array(length);
+        part = {
+          shape: this.#variants === null ? [this.#batch, ...rest] : [this.#variants, this.#batch, ...rest],
+          data: empty,
+        };
+        this.#parts.set(name, part);
+      }
+      const block = this.#batch * rowSize;
+      // A value that no variant changes has one block for all of them.
+      const shared = shape[0] === this.#batch && members.length > 1;
+      members.forEach((variant, index) => {
+        const from = shared ? 0 : index * block;
+        part.data.set(data.subarray(from, from + block), variant * block);
+      });
+    }
+  }
+
+  finish(): ReadoutResult[] {
+    return this.#readouts.map((readout, index) => {
+      const main = this.#parts.get(`r${index}`);
+      if (!main || main.data instanceof Int32Array) throw noValues(index);
+      return resultOf(readout, { shape: main.shape, data: main.data }, () => {
+        const indices = this.#parts.get(`r${index}.indices`);
+        if (indices?.data instanceof Int32Array) return { shape: indices.shape, data: indices.data };
+        throw noValues(index);
+      });
+    });
+  }
+}
+
+function resultOf(readout: Readout, tensor: Tensor, indices: () => IntTensor): ReadoutResult {
+  switch (readout.kind) {
+    case 'capture':
+      return { kind: 'capture', site: readout.at.site, tensor };
+    case 'logitDiff':
+      return { kind: 'logitDiff', tensor: difference(tensor) };
+    case 'loss':
+      return { kind: 'loss', tensor };
+    case 'project':
+      return { kind: 'project', tensor };
+    case 'topK':
+      return { kind: 'topK', values: tensor, indices: indices() };
+  }
+}
+
+function noValues(index: number): CircuitscopeError {
+  return new CircuitscopeError('bad_program', `The program gave no values for readout ${index}.`);
+}
+
+/** [..., 2] → [...]: the answer's logit minus the wrong answer's. */
+function difference(tensor: Tensor): Tensor {
+  const count = tensor.data.length / 2;
+  const data = tensor.data instanceof Float64Array ? new Float64Array(count) : new Float32Array(count);
+  for (let i = 0; i < count; i++) data[i] = (tensor.data[2 * i] ?? 0) - (tensor.data[2 * i + 1] ?? 0);
+  return { shape: tensor.shape.slice(0, -1), data };
+}

@@ -1,0 +1,44 @@
+import { canonicalJson, type Intervention } from '@circuitscope/schema';
+import { type Graph, productSite, readerOfSite } from '../graph/index.ts';
+import type { GraphIntervention } from './apply-interventions.ts';
+import type { WeightEdit } from './edit-weights.ts';
+
+export interface VariantGroup {
+  /** Indices into the plan's variants. */
+  readonly members: number[];
+  /** Of each member, in the same order. */
+  readonly changes: GraphIntervention[][];
+  readonly weightEdits: WeightEdit[];
+}
+
+/**
+ * Variants with the same weight edits and the same first changed value share a program. Changes of a norm that heads share
+ * stay apart from the others, whose edges may give heads a norm of their own.
+ */
+export function groupVariants(graph: Graph, variants: readonly (readonly Intervention[])[]): VariantGroup[] {
+  const groups = new Map<string, VariantGroup>();
+  const entry = entryFinder(graph);
+  variants.forEach((list, index) => {
+    const weightEdits = list.filter((change) => change.kind === 'weight');
+    const changes = list.filter((change) => change.kind !== 'weight');
+    const first = changes.length === 0 ? -1 : Math.min(...changes.map(entry));
+    const norms = changes.filter((change) => change.kind !== 'edge' && /\.ln1\.\w+$/.test(change.at.site));
+    const key = canonicalJson([weightEdits, first, norms.length > 0]);
+    const group = groups.get(key) ?? { members: [], changes: [], weightEdits };
+    group.members.push(index);
+    group.changes.push(changes);
+    groups.set(key, group);
+  });
+  return [...groups.values()];
+}
+
+/** Where in the order of computation an intervention enters; sites that do not exist are reported by the compiler. */
+function entryFinder(graph: Graph): (change: GraphIntervention) => number {
+  const bySite = new Map(graph.nodes.flatMap((node) => node.sites.map((site) => [site, node.id] as const)));
+  return (change) => {
+    // A reader's own read enters where its product stands.
+    const reader = change.kind === 'edge' ? change.to : readerOfSite(change.at.site);
+    const site = reader ? productSite(reader) : change.kind === 'edge' ? '' : change.at.site;
+    return bySite.get(site) ?? 0;
+  };
+}

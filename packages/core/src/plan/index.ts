@@ -1,0 +1,12 @@
+export type { GraphIntervention } from './apply-interventions.ts';
+export { type BindContext, checkPrompt, type Prompt, resolvePositions } from './bind.ts';
+export { type ChosenExecutor, chooseExecutor } from './choose-executor.ts';
+export { type Compiled, compile } from './compile.ts';
+export { editWeights } from './edit-weights.ts';
+export type { ExecuteOptions, Executor, ExecutorInfo } from './executor.ts';
+export { nativeExecutor } from './native-executor.ts';
+export { boundShape, type Program, programBytes, type Sizes, type Step } from './program.ts';
+export { referenceExecutor } from './reference-executor.ts';
+export { captured, type ReadoutResult, type Run, readoutTensor, rowOf } from './run.ts';
+export { type Engine, makePlan, type RunOptions, runPlan } from './run-plan.ts';
+export { findWeight, readWeight, type Weight, type WeightMapping, type Weights } from './weights.ts';

@@ -1,0 +1,152 @@
+import { CircuitscopeError } from '@circuitscope/schema';
+import type { NativeAddon, NativeInfo, NativeProgramHandle, NativeStoreHandle } from '../kernels/index.ts';
+import type { ExecuteOptions, Executor } from './executor.ts';
+import { boundShape, type Program, programBytes, type Sizes } from './program.ts';
+import { checkLength, checkMemory } from './reference-executor.ts';
+import type { Weight, Weights } from './weights.ts';
+
+// One awaited call per program. The addon maps weight files by itself and packs each matrix once per store; stores belong
+// to a `Weights` value and are freed with it.
+
+interface Store {
+  readonly handle: NativeStoreHandle;
+  readonly files: Map<string, number>;
+  readonly defined: Set<string>;
+}
+
+export function nativeExecutor(addon: NativeAddon): Executor {
+  const stores = new WeakMap<Weight, Store>();
+  const programs = new WeakMap<Program, NativeProgramHandle>();
+  const info = describe(addon);
+
+  /** Weights with edits share their unedited entries, and so the store, with the model they come from. */
+  const storeFor = (weights: Weights): Store => {
+    const anchor = weights.values().next().value;
+    if (!anchor) throw new CircuitscopeError('bad_model', 'A model without weights cannot run.');
+    let store = stores.get(anchor);
+    if (!store) {
+      store = { handle: new addon.NativeStore(), files: new Map(), defined: new Set() };
+      stores.set(anchor, store);
+    }
+    return store;
+  };
+
+  const define = (store: Store, weight: Weight): void => {
+    if (store.defined.has(weight.name)) return;
+    const mapping = weight.mapping;
+    if (mapping) {
+      let file = store.files.get(mapping.path);
+      if (file === undefined) {
+        file = store.handle.mapFile(mapping.path, mapping.fileBytes);
+        store.files.set(mapping.path, file);
+      }
+      store.handle.defineMapped(
+        weight.name,
+        file,
+        mapping.byteOffset,
+        mapping.dtype,
+        mapping.offset,
+        [...weight.shape],
+        [...mapping.strides],
+      );
+    } else {
+      const data = weight.read();
+      const shape = [...weight.shape];
+      const strides = shape.map((_, axis) => shape.slice(axis + 1).reduce((a, b) => a * b, 1));
+      store.handle.defineOwned(
+        weight.name,
+        data instanceof Float32Array ? data : Float32Array.from(data),
+        shape,
+        strides,
+      );
+    }
+    store.defined.add(weight.name);
+  };
+
+  return {
+    info: { kind: 'native', path: info.isa, threads: info.threads, cpu: info.cpu },
+    async execute(program, weights, { sizes, inputs }, options = {}) {
+      checkMemory(program, sizes, options);
+      const store = storeFor(weights);
+      const edited: string[] = [];
+      for (const name of program.params) {
+        const weight = weights.get(name);
+        if (!weight) throw new CircuitscopeError('unknown_param', `This model has no weight ${name}.`, { at: name });
+        if (name.includes('#') && !store.defined.has(name)) edited.push(name);
+        define(store, weight);
+      }
+      let handle = programs.get(program);
+      if (!handle) {
+        handle = new addon.NativeProgram(JSON.stringify(program));
+        programs.set(program, handle);
+      }
+      const given: { [name: string]: Float32Array | Int32Array } = {};
+      for (const { name, value } of program.inputs) {
+        const data = inputs[name];
+        if (!data) throw new CircuitscopeError('bad_input', `The program needs the input ${name}.`, { at: name });
+        checkLength(name, data.length, boundShape(program.values[value]?.shape ?? [], sizes));
+        given[name] = data instanceof Float64Array ? Float32Array.from(data) : data;
+      }
+      const outputs: { [name: string]: Float32Array | Int32Array } = {};
+      for (const { name, value } of program.outputs) {
+        const spec = program.values[value];
+        const length = boundShape(spec?.shape ?? [], sizes).reduce((a, b) => a * b, 1);
+        outputs[name] = spec?.dtype === 'i32' ? new Int32Array(length) : new Float32Array(length);
+      }
+      try {
+        await observed(addon, handle, store.handle, program, sizes, given, outputs, options);
+      } finally {
+        for (const name of edited) {
+          store.handle.remove(name);
+          store.defined.delete(name);
+        }
+      }
+      return outputs;
+    },
+  };
+}
+
+async function observed(
+  addon: NativeAddon,
+  handle: NativeProgramHandle,
+  store: NativeStoreHandle,
+  program: Program,
+  sizes: Sizes,
+  inputs: { [name: string]: Float32Array | Int32Array },
+  outputs: { [name: string]: Float32Array | Int32Array },
+  options: ExecuteOptions,
+): Promise<void> {
+  options.signal?.throwIfAborted();
+  const run = new addon.NativeRun();
+  const cancel = (): void => run.cancel();
+  options.signal?.addEventListener('abort', cancel, { once: true });
+  const steps = Math.max(program.steps.length, 1);
+  const timer = options.onProgress ? setInterval(() => options.onProgress?.(run.progress() / steps), 50) : undefined;
+  try {
+    const limits = {
+      ...(options.threads ? { threads: options.threads } : {}),
+      memoryBytes: options.memoryBytes ?? programBytes(program, sizes),
+    };
+    await addon.execute(handle, store, { ...sizes }, inputs, outputs, limits, run);
+  } catch (error) {
+    options.signal?.throwIfAborted();
+    throw error instanceof Error && 'code' in error && typeof error.code === 'string'
+      ? new CircuitscopeError(error.code, error.message, { cause: error })
+      : error;
+  } finally {
+    clearInterval(timer);
+    options.signal?.removeEventListener('abort', cancel);
+  }
+}
+
+/** A CIRCUITSCOPE_ISA that this machine has not is a mistake to report, never a reason to take another path. */
+function describe(addon: NativeAddon): NativeInfo {
+  try {
+    return addon.info();
+  } catch (error) {
+    throw new CircuitscopeError('bad_environment', error instanceof Error ? error.message : String(error), {
+      at: 'CIRCUITSCOPE_ISA',
+      cause: error,
+    });
+  }
+}

@@ -1,0 +1,148 @@
+import { CircuitscopeError, type Hash, type Plan } from '@circuitscope/schema';
+import { type Graph, hashGraph } from '../graph/index.ts';
+import type { Tensor } from '../tensor/index.ts';
+import { type BindContext, checkPrompt, type Prompt } from './bind.ts';
+import { checkInputs } from './check-inputs.ts';
+import { Collector } from './collect-results.ts';
+import { type Compiled, compile } from './compile.ts';
+import { editWeights } from './edit-weights.ts';
+import type { ExecuteOptions, Executor } from './executor.ts';
+import { groupVariants } from './group-variants.ts';
+import { boundShape, programBytes } from './program.ts';
+import type { Run } from './run.ts';
+import { sliceReadout } from './slice-readout.ts';
+import type { Weights } from './weights.ts';
+
+/** What a plan runs on: a graph with its weights, and the executor that computes. */
+export interface Engine {
+  readonly graph: Graph;
+  readonly weights: Weights;
+  readonly executor: Executor;
+}
+
+export interface RunOptions extends Omit<ExecuteOptions, 'onProgress'> {
+  /** Runs that values are taken from, by name. */
+  readonly runs?: ReadonlyMap<string, Run>;
+  readonly artefacts?: ReadonlyMap<Hash, Tensor>;
+  /** Called with the share of the variants that are done. */
+  readonly onProgress?: (share: number) => void;
+}
+
+/** Variants are run together up to this many bytes of activations; larger arenas cost more in fresh pages than they save. */
+const CHUNK_BYTES = 64 * 2 ** 20;
+
+export function makePlan(
+  graph: Graph,
+  parts: Pick<Plan, 'readouts'> & Partial<Pick<Plan, 'interventions' | 'sweep'>>,
+): Plan {
+  const { readouts, interventions = [], sweep } = parts;
+  const base = {
+    kind: 'plan',
+    version: 1,
+    graph: hashGraph(graph),
+    interventions: [...interventions],
+    readouts: [...readouts],
+  } as const;
+  return sweep ? { ...base, sweep: sweep.map((list) => [...list]) } : base;
+}
+
+/**
+ * Runs a plan. A sweep's variants are grouped by the first value they change: what lies before is computed once per
+ * example, what lies after in one batch for as many variants as the memory budget holds.
+ */
+export async function runPlan(engine: Engine, plan: Plan, prompt: Prompt, options: RunOptions = {}): Promise<Run> {
+  const { graph } = engine;
+  const expected = hashGraph(graph);
+  if (plan.graph !== expected) {
+    throw new CircuitscopeError(
+      'wrong_graph',
+      'This plan was made for another model graph; make it anew for this model.',
+      { expected, got: plan.graph },
+    );
+  }
+  if (plan.sweep?.length === 0) {
+    throw new CircuitscopeError(
+      'empty_sweep',
+      'The sweep of this plan has no variants; leave the sweep out, or list some.',
+    );
+  }
+  const { batch, pos } = checkPrompt(prompt);
+  checkInputs(graph, prompt);
+  const variants = (plan.sweep ?? [[]]).map((list) => [...plan.interventions, ...list]);
+  const results = new Collector(plan.readouts, plan.sweep ? variants.length : null, batch);
+  const artefacts = options.artefacts ?? new Map<Hash, Tensor>();
+  const runs = options.runs ?? new Map<string, Run>();
+  const budget = Math.min(options.memoryBytes ?? CHUNK_BYTES, CHUNK_BYTES);
+  let done = 0;
+  for (const group of groupVariants(graph, variants)) {
+    const edited = editWeights(graph, engine.weights, group.weightEdits, artefacts);
+    const compiled = compile({
+      graph,
+      variants: group.changes,
+      readouts: plan.readouts,
+      renamedParams: edited.renamed,
+    });
+    const context = (indices: readonly number[]): BindContext => ({
+      prompt,
+      batch,
+      pos,
+      variants: indices,
+      runs,
+      artefacts,
+    });
+    const chunk = chunkSize(compiled, context, group.members.length, budget);
+    for (let start = 0; start < group.members.length; start += chunk) {
+      const indices = range(start, Math.min(start + chunk, group.members.length));
+      const binding = compiled.bind(context(indices));
+      const outputs = await engine.executor.execute(compiled.program, edited.weights, binding, {
+        ...(options.signal ? { signal: options.signal } : {}),
+        ...(options.threads ? { threads: options.threads } : {}),
+        ...(options.memoryBytes === undefined ? {} : { memoryBytes: options.memoryBytes }),
+        onProgress: (share) => options.onProgress?.((done + share * indices.length) / variants.length),
+      });
+      const shapes = new Map(
+        compiled.program.outputs.map(({ name, value }) => [
+          name,
+          boundShape(compiled.program.values[value]?.shape ?? [], binding.sizes),
+        ]),
+      );
+      const members = indices.map((index) => group.members[index] ?? 0);
+      results.add(members, compiled.outputs, outputs, shapes);
+      done += indices.length;
+      options.onProgress?.(done / variants.length);
+    }
+  }
+  const context: BindContext = { prompt, batch, pos, variants: [0], runs, artefacts };
+  const whole: Run = {
+    variants: plan.sweep ? variants.length : null,
+    batch,
+    pos,
+    mask: prompt.mask ?? null,
+    readouts: plan.readouts,
+    results: results.finish(),
+  };
+  return {
+    ...whole,
+    results: whole.results.map((result, index) => sliceReadout(graph, plan.readouts[index], result, whole, context)),
+  };
+}
+
+/** As many variants at once as the budget holds, by the size of the arena at one and at two variants. */
+function chunkSize(
+  compiled: Compiled,
+  context: (indices: readonly number[]) => BindContext,
+  count: number,
+  budget: number,
+): number {
+  if (count <= 1) return 1;
+  const { sizes } = compiled.bind(context([0]));
+  const bytes = (variants: number): number =>
+    programBytes(compiled.program, { ...sizes, rows: (sizes.batch ?? 1) * variants });
+  const one = bytes(1);
+  const each = Math.max(bytes(2) - one, 1);
+  return Math.max(1, Math.min(count, 1 + Math.floor((budget - one) / each)));
+}
+
+function range(from: number, to: number): number[] {
+  return Array.from({ length: to - from }, (_, index) => from + index);
+}

@@ -1,0 +1,55 @@
+import { CircuitscopeError, type Readout, type Scope, type Site } from '@circuitscope/schema';
+import type { Floats, Tensor } from '../tensor/index.ts';
+
+/** What a readout gave. Shapes start with [variant] when the plan has a sweep, else with [batch]. */
+export type ReadoutResult =
+  | { readonly kind: 'capture'; readonly site: Site; readonly tensor: Tensor }
+  | { readonly kind: 'logitDiff' | 'loss' | 'project'; readonly tensor: Tensor }
+  | {
+      readonly kind: 'topK';
+      readonly values: Tensor;
+      readonly indices: { readonly shape: readonly number[]; readonly data: Int32Array };
+    };
+
+export interface Run {
+  /** Number of variants of the sweep; null for a plan without sweep. */
+  readonly variants: number | null;
+  readonly batch: number;
+  readonly pos: number;
+  readonly mask: readonly (readonly number[])[] | null;
+  readonly readouts: readonly Readout[];
+  readonly results: readonly ReadoutResult[];
+}
+
+/**
+ * A whole captured site; for other runs to patch from, and for analyses.
+ * @param names the site's other names, under any of which it may have been captured
+ */
+export function captured(run: Run, site: Site, names: readonly Site[] = [site]): Tensor {
+  const found = run.readouts.findIndex(
+    (readout) => readout.kind === 'capture' && names.includes(readout.at.site) && isWhole(readout.at),
+  );
+  const result = run.results[found];
+  if (result?.kind === 'capture') return result.tensor;
+  throw new CircuitscopeError(
+    'not_captured',
+    `That run did not capture the whole of ${site}; add a capture readout for it.`,
+    { at: site },
+  );
+}
+
+function isWhole({ at, key, head, unit }: Scope): boolean {
+  return !at && !key && !head && !unit;
+}
+
+/** The numbers of the readout at an index: one per variant and example, or whatever its shape says. */
+export function readoutTensor(run: Run, index: number): Tensor {
+  const result = run.results[index];
+  if (!result)
+    throw new CircuitscopeError('unknown_readout', `The plan has no readout ${index}.`, { at: String(index) });
+  return result.kind === 'topK' ? result.values : result.tensor;
+}
+
+export function rowOf(data: Floats, row: number, width: number): Floats {
+  return data.subarray(row * width, (row + 1) * width);
+}

@@ -1,0 +1,198 @@
+import { CircuitscopeError, type Hash, type Site, type Value } from '@circuitscope/schema';
+import { type Floats, Rng, type Tensor } from '../tensor/index.ts';
+import type { BindContext } from './bind.ts';
+import { captured, type Run } from './run.ts';
+
+/** A value for a site [rows, n1, n2, n3]: `data` holds `rows` copies of [n1, n2, n3], or one row that serves all. */
+export interface ResolvedValue {
+  readonly rows: number;
+  readonly data: Floats;
+}
+
+/** The layout of a site as edits see it: [rows, n1, n2, n3]. */
+export interface SiteLayout {
+  readonly site: Site;
+  readonly names: readonly Site[];
+  readonly dims: readonly [number, number, number];
+  /** Which of the three axes are positions (of the reader), heads, units or source positions. */
+  readonly pattern: boolean;
+}
+
+/** Resolves every value that is a tensor (not a constant) to whole rows. */
+export function resolveValue(
+  value: Exclude<Value, { kind: 'const' }>,
+  layout: SiteLayout,
+  context: BindContext,
+): ResolvedValue {
+  const [n1, n2, n3] = layout.dims;
+  const size = n1 * n2 * n3;
+  switch (value.kind) {
+    case 'artefact':
+      return spread(artefact(value.hash, context), layout, context.batch);
+    case 'run':
+      return whole(recorded(value.name, layout, context), size, layout);
+    case 'mean': {
+      const run = source(value.run, context);
+      const tensor = captured(run, layout.site, layout.names);
+      if (value.over === 'batch_pos') return meanOverPositions(tensor, layout, run);
+      checkTokens(value.run, run, layout, { batch: run.batch, pos: context.pos });
+      return meanOverBatch(tensor, size);
+    }
+    case 'resample': {
+      const tensor = recorded(value.run, layout, context);
+      const rows = whole(tensor, size, layout);
+      const order = permutation(value.by, rows.rows);
+      if (order.every((from, to) => from === to)) throw nothingMoved(layout, rows.rows);
+      return permuteRows(rows, size, order);
+    }
+  }
+}
+
+function source(name: string, context: BindContext): Run {
+  const run = context.runs.get(name);
+  if (!run) {
+    const known = [...context.runs.keys()].join(', ') || 'none';
+    throw new CircuitscopeError(
+      'unknown_run',
+      `The plan takes values from the run ${name}, but it was given: ${known}.`,
+      { expected: known, got: name },
+    );
+  }
+  if (run.variants === null) return run;
+  throw new CircuitscopeError(
+    'bad_run',
+    `The run ${name} is a sweep; values can be taken only from a run without variants.`,
+    { got: `${run.variants} variants` },
+  );
+}
+
+function recorded(name: string, layout: SiteLayout, context: BindContext): Tensor {
+  const run = source(name, context);
+  checkTokens(name, run, layout, context);
+  return captured(run, layout.site, layout.names);
+}
+
+function checkTokens(name: string, run: Run, layout: SiteLayout, want: { batch: number; pos: number }): void {
+  if (run.batch === want.batch && run.pos === want.pos) return;
+  throw new CircuitscopeError(
+    'shape_mismatch',
+    `The run ${name} has ${run.batch} × ${run.pos} tokens, this one ${want.batch} × ${want.pos}; values fit only prompts of equal shape.`,
+    { at: layout.site, expected: `${want.batch} × ${want.pos}`, got: `${run.batch} × ${run.pos}` },
+  );
+}
+
+function nothingMoved(layout: SiteLayout, rows: number): CircuitscopeError {
+  return new CircuitscopeError(
+    'bad_value',
+    `Resampling ${layout.site} among ${rows} example${rows === 1 ? '' : 's'} gives every example its own value back; use more examples, or another shift.`,
+    { at: layout.site, got: String(rows) },
+  );
+}
+
+export function artefact(hash: Hash, context: BindContext): Tensor {
+  const tensor = context.artefacts.get(hash);
+  if (tensor) return tensor;
+  throw new CircuitscopeError(
+    'unknown_artefact',
+    `The plan names the artefact ${hash}, which was not given with the call.`,
+    {
+      got: hash,
+    },
+  );
+}
+
+function whole(tensor: Tensor, size: number, layout: SiteLayout): ResolvedValue {
+  if (size > 0 && tensor.data.length % size === 0) return { rows: tensor.data.length / size, data: tensor.data };
+  throw shapeError(tensor, layout);
+}
+
+/** An artefact may leave out leading axes (a vector over the last, a [query, key] table, one example for all). */
+function spread(tensor: Tensor, layout: SiteLayout, batch: number): ResolvedValue {
+  const [n1, n2, n3] = layout.dims;
+  const full = [n1, n2, n3];
+  const length = tensor.data.length;
+  for (const count of [n3, n2 * n3, n1 * n2 * n3]) {
+    if (length !== count) continue;
+    const fits = tensor.shape.filter((dim) => dim !== 1).every((dim) => full.includes(dim));
+    if (!fits) continue;
+    const data =
+      tensor.data.slice(0, 0).constructor === Float64Array
+        ? new Float64Array(n1 * n2 * n3)
+        : new Float32Array(n1 * n2 * n3);
+    for (let at = 0; at < data.length; at++) data[at] = tensor.data[at % count] ?? 0;
+    return { rows: 1, data };
+  }
+  if (length === batch * n1 * n2 * n3) return { rows: batch, data: tensor.data };
+  throw shapeError(tensor, layout);
+}
+
+function shapeError(tensor: Tensor, layout: SiteLayout): CircuitscopeError {
+  const expected = `[${layout.dims.join(', ')}] or trailing axes of it`;
+  return new CircuitscopeError(
+    'shape_mismatch',
+    `A value of shape [${tensor.shape.join(', ')}] does not fit ${layout.site}; expected ${expected}.`,
+    {
+      at: layout.site,
+      expected,
+      got: tensor.shape.join(' × '),
+    },
+  );
+}
+
+function like(data: Floats, length: number): Floats {
+  return data instanceof Float64Array ? new Float64Array(length) : new Float32Array(length);
+}
+
+function meanOverBatch(tensor: Tensor, size: number): ResolvedValue {
+  const rows = tensor.data.length / size;
+  const data = like(tensor.data, size);
+  for (let at = 0; at < size; at++) {
+    let total = 0;
+    for (let row = 0; row < rows; row++) total += tensor.data[row * size + at] ?? 0;
+    data[at] = total / rows;
+  }
+  return { rows: 1, data };
+}
+
+/** Mean over examples and their real positions, the same for each position. Attention patterns have no such mean. */
+function meanOverPositions(tensor: Tensor, layout: SiteLayout, run: Run): ResolvedValue {
+  if (layout.pattern) {
+    throw new CircuitscopeError(
+      'bad_value',
+      `${layout.site} has two position axes; take its mean over the batch alone.`,
+      { at: layout.site },
+    );
+  }
+  const [pos, n2, n3] = layout.dims;
+  const width = n2 * n3;
+  const mean = new Float64Array(width);
+  let count = 0;
+  for (let token = 0; token < run.batch * run.pos; token++) {
+    if (run.mask?.[Math.floor(token / run.pos)]?.[token % run.pos] === 0) continue;
+    count++;
+    for (let i = 0; i < width; i++) mean[i] = (mean[i] ?? 0) + (tensor.data[token * width + i] ?? 0);
+  }
+  const data = like(tensor.data, pos * width);
+  for (let at = 0; at < data.length; at++) data[at] = (mean[at % width] ?? 0) / count;
+  return { rows: 1, data };
+}
+
+function permuteRows(value: ResolvedValue, size: number, order: readonly number[]): ResolvedValue {
+  const data = like(value.data, value.data.length);
+  order.forEach((from, to) => {
+    data.set(value.data.subarray(from * size, (from + 1) * size), to * size);
+  });
+  return { rows: value.rows, data };
+}
+
+/** Row r takes the value of example permutation[r]; never its own under a seed (a derangement), nor under a true roll. */
+function permutation(by: { kind: 'roll'; shift: number } | { kind: 'seed'; seed: number }, rows: number): number[] {
+  if (by.kind === 'roll') return Array.from({ length: rows }, (_, row) => (((row - by.shift) % rows) + rows) % rows);
+  const order = new Rng(by.seed, 'resample').shuffle(Array.from({ length: rows }, (_, row) => row));
+  const target = new Array<number>(rows);
+  // A cyclic shift along a random order moves every row.
+  order.forEach((row, index) => {
+    target[row] = order[(index + 1) % rows] ?? row;
+  });
+  return target;
+}

@@ -1,0 +1,42 @@
+import { CircuitscopeError } from '@circuitscope/schema';
+import type { Floats, Tensor } from '../tensor/index.ts';
+
+/** Where a weight lies in a file, for executors that map files instead of reading them. Strides and offset in elements. */
+export interface WeightMapping {
+  readonly path: string;
+  readonly fileBytes: number;
+  readonly byteOffset: number;
+  readonly byteLength: number;
+  readonly dtype: 'f32' | 'bf16' | 'f16';
+  readonly offset: number;
+  readonly strides: readonly number[];
+}
+
+/** A weight under its TransformerLens name: a matrix [K, N] (rows in, columns out) or a vector [N]. */
+export interface Weight {
+  readonly name: string;
+  readonly shape: readonly number[];
+  /** Dense row-major values; float32 unless the weight is computed (rotary tables), then float64. Reads the file anew. */
+  readonly read: () => Floats;
+  readonly mapping?: WeightMapping;
+}
+
+export type Weights = ReadonlyMap<string, Weight>;
+
+export function readWeight(weights: Weights, name: string): Tensor {
+  const weight = findWeight(weights, name);
+  return { shape: weight.shape, data: weight.read() };
+}
+
+export function findWeight(weights: Weights, name: string): Weight {
+  const weight = weights.get(name);
+  if (weight) return weight;
+  throw new CircuitscopeError(
+    'unknown_param',
+    `This model has no weight ${name}; \`model sites\` lists those it has.`,
+    {
+      at: name,
+      got: name,
+    },
+  );
+}

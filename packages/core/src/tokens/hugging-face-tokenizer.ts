@@ -1,0 +1,173 @@
+import { CircuitscopeError } from '@circuitscope/schema';
+import * as library from '@huggingface/tokenizers';
+import { parseJson } from '../checkpoints/parse-json.ts';
+import { readWhole } from '../checkpoints/read-bytes.ts';
+import { mayBacktrackForEver } from './regex-guard.ts';
+import { textTooLong } from './text-too-long.ts';
+import type { Tokenizer } from './tokenizer.ts';
+import { unknownToken } from './unknown-token.ts';
+
+const limits = { fileBytes: 64_000_000, textLength: 4_000_000, ids: 1 << 24, patternLength: 4096 } as const;
+
+/** What is used of the library; its own declarations do not resolve under Node's module rules. */
+interface LibraryTokenizer {
+  encode(text: string, options: { add_special_tokens: boolean }): { ids: (number | undefined)[] };
+  decode(ids: number[], options: { skip_special_tokens: boolean; clean_up_tokenization_spaces: boolean }): string;
+  id_to_token(id: number): string | undefined;
+  get_vocab(withAdded: boolean): Map<string, number>;
+}
+
+/**
+ * A tokenizer.json, read by `@huggingface/tokenizers` (plain JavaScript, the one of transformers.js). Equal to the Python
+ * library on the golden texts; what it lacks, such as the normalizer `Nmt` of T5, is an error and never skipped. As in Python,
+ * a character that the vocabulary lacks vanishes where the file names no unknown token.
+ *
+ * @throws CircuitscopeError `bad_tokenizer`, `unsupported_tokenizer`, `missing_file`, `too_large`.
+ */
+export function openHuggingFaceTokenizer(path: string): Tokenizer {
+  const json = parseJson(readWhole(path, limits.fileBytes), { code: 'bad_tokenizer', at: path });
+  checkVocabulary(json, path);
+  checkPatterns(json, path);
+  const tokenizer = construct(json, path);
+  const size = 1 + [...tokenizer.get_vocab(true).values()].reduce((most, id) => Math.max(most, id), -1);
+
+  const token = (id: number): string => {
+    const text = Number.isInteger(id) ? tokenizer.id_to_token(id) : undefined;
+    if (text === undefined) throw unknownToken(path, id, size);
+    return text;
+  };
+  return {
+    kind: 'huggingface',
+    size,
+    encode(text, options = {}) {
+      if (text.length > limits.textLength) throw textTooLong(path, text.length, limits.textLength);
+      const { ids } = guarded(path, () => tokenizer.encode(text, { add_special_tokens: options.bos !== false }));
+      return ids.map((id) => {
+        if (id === undefined) throw unknownToken(path, text, size);
+        return id;
+      });
+    },
+    decode(ids) {
+      if (ids.length === 0) return '';
+      ids.forEach(token); // the library would write its unknown token in silence
+      const options = { skip_special_tokens: true, clean_up_tokenization_spaces: false };
+      return guarded(path, () => tokenizer.decode([...ids], options));
+    },
+    token,
+  };
+}
+
+function construct(json: object, at: string): LibraryTokenizer {
+  try {
+    return new library.Tokenizer(json, {});
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message.slice(0, 200) : 'unknown reason';
+    throw new CircuitscopeError(
+      'unsupported_tokenizer',
+      `${at} cannot be used (${reason}); give token ids instead of text.`,
+      {
+        at,
+        cause,
+      },
+    );
+  }
+}
+
+function guarded<T>(at: string, compute: () => T): T {
+  try {
+    return compute();
+  } catch (cause) {
+    throw new CircuitscopeError(
+      'bad_tokenizer',
+      `The tokenizer in ${at} failed on this text; give token ids instead.`,
+      {
+        at,
+        cause,
+      },
+    );
+  }
+}
+
+/** Ids must be small whole numbers, for the library makes them places in a list. */
+function checkVocabulary(json: unknown, at: string): asserts json is object {
+  const model = member(json, 'model');
+  const type = member(model, 'type');
+  // Older files have no type and the library infers it; a type that it does not know it would treat as another in silence.
+  if (type !== undefined && type !== 'BPE' && type !== 'WordPiece' && type !== 'Unigram') {
+    throw unsupported(at, `model type ${String(type).slice(0, 80)}`);
+  }
+  const vocabulary = member(model, 'vocab');
+  if (Array.isArray(vocabulary)) {
+    for (const entry of vocabulary) {
+      if (!Array.isArray(entry) || typeof entry[0] !== 'string' || !Number.isFinite(entry[1])) {
+        throw bad(`${at}: model.vocab`, 'an entry is not [piece, score]', 'a string and a number', typeof entry);
+      }
+    }
+  } else if (isObject(vocabulary)) {
+    for (const [word, id] of Object.entries(vocabulary))
+      checkId(id, `${at}: model.vocab[${JSON.stringify(word.slice(0, 80))}]`);
+  } else {
+    throw bad(`${at}: model.vocab`, 'there is no vocabulary', 'an object or a list', typeof vocabulary);
+  }
+  const added = member(json, 'added_tokens') ?? [];
+  if (!Array.isArray(added)) throw bad(`${at}: added_tokens`, 'it is not a list', 'a list', typeof added);
+  added.forEach((entry: unknown, i) => {
+    if (typeof member(entry, 'content') !== 'string')
+      throw bad(`${at}: added_tokens[${i}]`, 'it has no text', 'a string', 'none');
+    checkId(member(entry, 'id'), `${at}: added_tokens[${i}]`);
+  });
+}
+
+function checkId(id: unknown, at: string): void {
+  if (typeof id === 'number' && Number.isInteger(id) && id >= 0 && id < limits.ids) return;
+  throw bad(at, 'this is not a token id', `a whole number below ${limits.ids}`, String(id).slice(0, 80));
+}
+
+/** Patterns stand anywhere in the tree of normalizers, splitters and decoders, as `{ "Regex": … }`. */
+function checkPatterns(json: object, at: string): void {
+  for (const part of ['normalizer', 'pre_tokenizer', 'decoder', 'post_processor']) {
+    const waiting: unknown[] = [member(json, part)];
+    while (waiting.length > 0) {
+      const value = waiting.pop();
+      if (typeof value !== 'object' || value === null) continue;
+      const pattern = member(value, 'Regex');
+      // The library would pass over a splitter without a pattern, with a warning.
+      const place = member(value, 'pattern');
+      const wanted = place !== undefined || ['Split', 'Replace'].includes(String(member(value, 'type')));
+      if (wanted && typeof (member(place, 'Regex') ?? member(place, 'String')) !== 'string') {
+        throw bad(`${at}: ${part}`, 'a pattern is neither text nor expression', 'Regex or String', typeof place);
+      }
+      if (typeof pattern === 'string' && (pattern.length > limits.patternLength || mayBacktrackForEver(pattern))) {
+        throw bad(`${at}: ${part}`, 'a pattern could run for ever', 'no repeated groups', pattern.slice(0, 80));
+      }
+      for (const inner of Object.values(value)) waiting.push(inner);
+    }
+  }
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function member(value: unknown, key: string): unknown {
+  return isObject(value) && Object.hasOwn(value, key) ? Reflect.get(value, key) : undefined;
+}
+
+function bad(at: string, what: string, expected: string, got: string): CircuitscopeError {
+  return new CircuitscopeError('bad_tokenizer', `${at} is not usable: ${what}; check the tokenizer file.`, {
+    at,
+    expected,
+    got,
+  });
+}
+
+function unsupported(at: string, reason: string, cause?: unknown): CircuitscopeError {
+  return new CircuitscopeError(
+    'unsupported_tokenizer',
+    `${at} cannot be used (${reason}); give token ids instead of text.`,
+    {
+      at,
+      cause,
+    },
+  );
+}

@@ -1,0 +1,5 @@
+export { type GenerateOptions, generate } from './generate.ts';
+export { type Llama2cTokenizer, openLlama2cTokenizer } from './llama2c-tokenizer.ts';
+export { openTokenizer } from './open-tokenizer.ts';
+export type { Tokenizer } from './tokenizer.ts';
+export { openWordTokenizer, wordTokenizer } from './word-tokenizer.ts';
