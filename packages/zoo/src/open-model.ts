@@ -1,0 +1,29 @@
+import { loadModel, type Model } from '@circuitscope/core';
+import { CircuitscopeError } from '@circuitscope/schema';
+import { handwrittenInduction, inductionWithDistractors, rotatedInduction } from './handwritten-induction.ts';
+import { TRAINED_SEEDS, trainedInduction } from './trained-induction.ts';
+import type { ZooMember } from './zoo-member.ts';
+
+export const zooMembers: readonly ZooMember[] = [
+  handwrittenInduction,
+  rotatedInduction,
+  inductionWithDistractors,
+  ...TRAINED_SEEDS.map(trainedInduction),
+];
+
+export function zooMember(name: string): ZooMember {
+  const member = zooMembers.find((candidate) => candidate.name === name);
+  if (member) return member;
+  const known = zooMembers.map((candidate) => candidate.name).join(', ');
+  throw new CircuitscopeError('unknown_zoo_member', `The zoo has no ${name}; it has ${known}.`, {
+    expected: known,
+    got: name,
+  });
+}
+
+/** Opens `zoo:NAME`, or a checkpoint at a path. */
+export async function openModel(source: string): Promise<{ readonly model: Model; readonly member: ZooMember | null }> {
+  if (!source.startsWith('zoo:')) return { model: loadModel(source), member: null };
+  const member = zooMember(source.slice('zoo:'.length));
+  return { model: member.model(), member };
+}
