@@ -1,0 +1,13 @@
+/** Folders of a workspace. */
+export const folders = {
+  /** Immutable results, by content. */
+  artefacts: 'artefacts',
+  /** Which result answers which question, by action key. */
+  actions: 'actions',
+  /** Empty files that keep an artefact which no action made, by its hash. */
+  kept: 'kept',
+  /** When, where and how fast: run records, by content. */
+  runs: 'runs',
+} as const;
+
+export type Folder = keyof typeof folders;
