@@ -1,0 +1,26 @@
+import { discover } from './circuit/discover.ts';
+import { validate } from './circuit/validate.ts';
+import { weights } from './circuit/weights.ts';
+import { demo } from './demo.ts';
+import { heads } from './features/heads.ts';
+import { project } from './features/project.ts';
+import { generate } from './model/generate.ts';
+import { inspect } from './model/inspect.ts';
+import { run } from './model/run.ts';
+import { sites } from './model/sites.ts';
+import { serve } from './serve.ts';
+import { group, type Tree } from './tree.ts';
+import { gc } from './workspace/gc.ts';
+import { list } from './workspace/list.ts';
+import { rebuild } from './workspace/rebuild.ts';
+import { show } from './workspace/show.ts';
+
+/** Every command there is, in the order in which help lists them. */
+export const tree: Tree = {
+  demo,
+  model: group('look into a model and run it', { inspect, sites, run, generate }),
+  features: group('what a model represents, and where', { heads, project }),
+  circuit: group('which parts carry a behaviour, and the proof', { discover, validate, weights }),
+  workspace: group('look after the folder of results', { list, show, gc, rebuild }),
+  serve,
+};

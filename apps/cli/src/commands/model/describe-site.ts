@@ -1,0 +1,39 @@
+// What the sites of TransformerLens hold. Before or after a norm, a rotation or a bias is where names mislead, so each says it.
+
+const meanings: readonly (readonly [pattern: RegExp, meaning: string])[] = [
+  [/^hook_embed$/, 'token embeddings, before positions are added'],
+  [/^hook_pos_embed$/, 'learned position embeddings'],
+  [/\.hook_resid_pre$/, 'residual stream that enters the block'],
+  [/\.hook_resid_mid$/, 'residual stream between attention and MLP'],
+  [/\.hook_resid_post$/, 'residual stream that leaves the block: resid_pre of the next'],
+  [/^ln_final\.hook_scale$/, 'divisor of the last norm'],
+  [/^ln_final\.hook_normalized$/, 'last norm, before its gain and bias'],
+  [/^ln_final\.hook_out$/, 'what the unembedding reads, after gain and bias'],
+  [/\.ln\d\.hook_scale$/, 'divisor of the norm: standard deviation, or root mean square'],
+  [/\.ln\d\.hook_normalized$/, 'stream divided by the scale, before gain and bias'],
+  [/\.ln1\.hook_out$/, 'what attention reads, after gain and bias'],
+  [/\.ln2\.hook_out$/, 'what the MLP reads, after gain and bias'],
+  [/\.hook_rot_q$/, 'queries after rotary positions'],
+  [/\.hook_rot_k$/, 'keys after rotary positions'],
+  [/\.attn\.hook_q$/, 'queries with bias, before rotary positions'],
+  [/\.attn\.hook_k$/, 'keys with bias, before rotary positions; per key/value head'],
+  [/\.attn\.hook_v$/, 'values with bias; per key/value head'],
+  [/\.hook_attn_scores$/, 'scaled q·k, masked entries −∞; [query, key]'],
+  [/\.hook_pattern$/, 'attention after softmax; [query, key]'],
+  [/\.hook_z$/, 'pattern times values, before W_O'],
+  [/\.hook_result$/, 'what each head adds to the stream, without b_O'],
+  [/\.hook_attn_out$/, 'what attention adds to the stream, with b_O'],
+  [/\.mlp\.hook_pre$/, 'neurons before the activation, with bias; the gate where there is one'],
+  [/\.mlp\.hook_pre_linear$/, 'ungated half of a gated MLP'],
+  [/\.mlp\.hook_post$/, 'neurons after the activation, times the ungated half where there is one'],
+  [/\.hook_mlp_out$/, 'what the MLP adds to the stream, with bias'],
+  [/\.hook_([qkv])_input$/, 'stream that one head reads for this port, before the norm'],
+  [/\.hook_mlp_in$/, 'stream that the MLP reads, before the norm'],
+  [/^final\.hook_in$/, 'stream that the logits read, before the last norm'],
+  [/^logits$/, 'logits of the next token'],
+];
+
+/** What a site holds, in words; empty for a site that no table describes. */
+export function describeSite(site: string): string {
+  return meanings.find(([pattern]) => pattern.test(site))?.[1] ?? '';
+}

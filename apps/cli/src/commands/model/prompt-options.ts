@@ -1,0 +1,80 @@
+import { resolve } from 'node:path';
+import type { Model } from '@circuitscope/core/architectures';
+import type { Prompt } from '@circuitscope/core/plan';
+import { openTokenizer, type Tokenizer } from '@circuitscope/core/tokens';
+import { CircuitscopeError } from '@circuitscope/schema';
+import type { Io } from '../../io.ts';
+import { badOption, text, valued } from '../../options/index.ts';
+
+// Options that say what a model reads: token ids, or text with the tokenizer that belongs to the model.
+
+export const tokens = valued('[[ID,…],…]', 'token ids, one list per example, all equally long', (given, name) =>
+  parseRows(given, name),
+);
+
+export const mask = valued('[[0|1,…],…]', '1 at real tokens, 0 at padding; as --tokens', (given, name) =>
+  parseRows(given, name),
+);
+
+export const tokenizer = text('PATH', 'tokenizer file (default: the one beside the model)');
+
+/** The prompt that the options name; exactly one of tokens and text. */
+export function promptFrom(
+  options: {
+    readonly tokens: number[][] | undefined;
+    readonly text: string | undefined;
+    readonly mask?: number[][] | undefined;
+    readonly tokenizer: string | undefined;
+  },
+  model: Model,
+  given: string,
+  io: Io,
+): Prompt {
+  if ((options.tokens === undefined) === (options.text === undefined)) {
+    throw new CircuitscopeError(
+      'bad_option',
+      "Give the model something to read: either --tokens '[[1,2,3]]' or --text 'some words'.",
+      { at: '--tokens' },
+    );
+  }
+  const rows = options.tokens ?? [tokenizerFor(options.tokenizer, given, io).encode(options.text ?? '')];
+  for (const id of rows.flat()) {
+    if (id < model.spec.vocab) continue;
+    throw new CircuitscopeError(
+      'out_of_range',
+      `The token ${id} is not in the vocabulary of ${model.spec.vocab} tokens.`,
+      {
+        expected: `0 to ${model.spec.vocab - 1}`,
+        got: String(id),
+      },
+    );
+  }
+  return options.mask ? { tokens: rows, mask: options.mask } : { tokens: rows };
+}
+
+/** The tokenizer that was named, else the one beside the model. @param given the `--model` */
+export function tokenizerFor(path: string | undefined, given: string, io: Io): Tokenizer {
+  if (path === undefined && given.startsWith('zoo:')) {
+    throw new CircuitscopeError('missing_tokenizer', `${given} comes without a tokenizer file; give token ids.`, {
+      at: given,
+    });
+  }
+  return openTokenizer(resolve(io.cwd, path ?? given));
+}
+
+/** `[[1,2],[3,4]]`, and `[1,2]` for a single example. */
+function parseRows(given: string, name: string): number[][] {
+  const expected = 'lists of whole numbers such as [[1,2,3]]';
+  let value: unknown;
+  try {
+    value = JSON.parse(given);
+  } catch {
+    throw badOption(name, expected, given);
+  }
+  const rows: unknown =
+    Array.isArray(value) && value.length > 0 && value.every((entry) => typeof entry === 'number') ? [value] : value;
+  const isRow = (row: unknown): row is number[] =>
+    Array.isArray(row) && row.every((id) => Number.isSafeInteger(id) && id >= 0);
+  if (Array.isArray(rows) && rows.length > 0 && rows.every(isRow)) return rows;
+  throw badOption(name, expected, given);
+}

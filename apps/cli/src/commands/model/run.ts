@@ -1,0 +1,139 @@
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { totalmem } from 'node:os';
+import { dirname, resolve } from 'node:path';
+import { listSites } from '@circuitscope/core/graph';
+import { makePlan } from '@circuitscope/core/plan';
+import { CircuitscopeError, invalidRecord, type Plan, parsePlan, type Readout } from '@circuitscope/schema';
+import { chooseEngine, executorDocument } from '../../choose-engine.ts';
+import { command } from '../../command.ts';
+import { list, required, shared, text } from '../../options/index.ts';
+import { byLayer, numbers, print, progress, styleFor, table } from '../../output/index.ts';
+import { modelOption, resolveModel } from '../../resolve-model.ts';
+import { mask, promptFrom, tokenizer, tokens } from './prompt-options.ts';
+import { writeReadouts } from './write-readouts.ts';
+
+export const run = command({
+  summary: 'run a model and keep what its sites held',
+  details:
+    'Writes one safetensors file: each captured site under its own name, other readouts of a plan as logit_diff, loss, project, top_k.values and top_k.indices. Shapes begin with [batch], and with [variant, batch] when the plan has a sweep. The file appears whole or not at all.',
+  options: {
+    model: modelOption,
+    tokens,
+    text: text('TEXT', 'text instead of token ids'),
+    capture: list('all|SITE,…', 'sites to keep; `circuitscope model sites` lists them'),
+    plan: text('FILE.json', 'a plan with interventions and readouts; --capture adds to its readouts'),
+    out: required(text('FILE.safetensors', 'where to write')),
+    mask,
+    tokenizer,
+    threads: shared.threads,
+    force: shared.force,
+  },
+  examples: [
+    {
+      line: "circuitscope model run --model ./gpt2 --tokens '[[1,2,3]]' --capture all --out sites.safetensors",
+      about: 'every site of one example',
+    },
+    {
+      line: "circuitscope model run --model ./gpt2 --text 'When Mary and John' --capture logits,blocks.0.attn.hook_pattern --out some.safetensors",
+      about: 'two sites of a text',
+    },
+    {
+      line: "circuitscope model run --model ./gpt2 --tokens '[[1,2,3]]' --plan ablate.json --out effect.safetensors",
+      about: 'an experiment that was written down before',
+    },
+  ],
+  run: async (options, io) => {
+    const out = resolve(io.cwd, options.out);
+    if (existsSync(out) && !options.force) {
+      throw new CircuitscopeError(
+        'file_exists',
+        `${options.out} exists; add --force to overwrite it, or choose another name.`,
+        { at: options.out },
+      );
+    }
+    if (!existsSync(dirname(out))) {
+      throw new CircuitscopeError('missing_folder', `The folder of ${options.out} does not exist; make it first.`, {
+        at: options.out,
+      });
+    }
+    const model = await resolveModel(options.model, io);
+    const prompt = promptFrom(options, model, options.model, io);
+    const written = options.plan === undefined ? null : readPlan(resolve(io.cwd, options.plan));
+    const captures = (options.capture ?? []).flatMap((site): string[] =>
+      site === 'all' ? listSites(model.graph).map((entry) => entry.site) : [site],
+    );
+    const readouts: Readout[] = [
+      ...(written?.readouts ?? []),
+      ...[...new Set(captures)].map((site): Readout => ({ kind: 'capture', at: { site } })),
+    ];
+    if (readouts.length === 0) {
+      throw new CircuitscopeError(
+        'bad_option',
+        'Nothing is asked for: add --capture all, --capture SITE,… or --plan FILE.json.',
+        { at: '--capture' },
+      );
+    }
+    const plan = written ? { ...written, readouts } : makePlan(model.graph, { readouts });
+    const engine = await chooseEngine(model, io);
+
+    using bar = progress(io, 'running');
+    // A single site can be large; half of the machine is what one run may take.
+    const memoryBytes = Math.max(1 << 30, totalmem() / 2);
+    const settings = { signal: io.signal, memoryBytes, ...(options.threads ? { threads: options.threads } : {}) };
+    const entries = await writeReadouts({
+      engine,
+      plan,
+      prompt,
+      out,
+      settings,
+      onProgress: (share, what) => bar.update(share, what),
+    });
+    bar.end();
+
+    const bytes = statSync(out).size;
+    const document = {
+      kind: 'model_run',
+      version: 1,
+      model: { name: model.name, contentHash: await model.checkpoint.contentHash() },
+      executor: executorDocument(engine),
+      out,
+      bytes,
+      tensors: entries.map(({ name, dtype, shape }) => ({ name, dtype, shape: [...shape] })),
+    };
+    print(io, options, document, () => {
+      const rows = byLayer(entries, ({ shape }) => shape.join()).map(({ name, entry }) => [
+        name,
+        `[${entry.shape.join(', ')}]`,
+      ]);
+      const summary = `${entries.length} tensors, ${numbers.bytes(bytes)}, in ${options.out}`;
+      return `${table([{ title: 'tensor' }, { title: 'shape' }], rows, styleFor(io))}\n${summary}\n`;
+    });
+  },
+});
+
+const MAX_PLAN_BYTES = 64_000_000;
+
+function readPlan(path: string): Plan {
+  if (!existsSync(path))
+    throw new CircuitscopeError('missing_file', `${path} does not exist; check the path.`, { at: path });
+  const found = statSync(path);
+  if (!found.isFile() || found.size > MAX_PLAN_BYTES) {
+    throw new CircuitscopeError(
+      'bad_file',
+      `${path} is no plan: give a JSON file of at most ${MAX_PLAN_BYTES} bytes.`,
+      { at: path },
+    );
+  }
+  let value: unknown;
+  try {
+    value = JSON.parse(readFileSync(path, 'utf8'));
+  } catch (cause) {
+    throw new CircuitscopeError('invalid_record', `${path} is not valid JSON; write the plan again.`, {
+      at: path,
+      cause,
+    });
+  }
+  const parsed = parsePlan(value);
+  if (parsed.ok) return parsed.value;
+  throw invalidRecord(parsed.issues, 'plan');
+}
