@@ -1,0 +1,10 @@
+declare global {
+  namespace App {
+    interface Error {
+      /** Stable, for programs; absent where SvelteKit itself made the error. */
+      code?: string;
+    }
+  }
+}
+
+export {};
