@@ -67,8 +67,8 @@ test('the detail of an edge holds all of its weights with interval, method and s
   expect(texts).toHaveLength(7);
   expect(texts[0]).toContain('patch effect, zero ablation (logit_diff) 5.33 [5.33, 5.33] n = 64');
   expect(texts[3]).toContain('Clean minus cut: positive means that cutting the edge lowers the metric.');
-  expect(texts[5]).toContain('composition, raw 0.354');
-  expect(texts[6]).toContain('composition, minus baseline 0.196 baseline 0.158');
+  expect(texts[5]).toContain('composition 0.354');
+  expect(texts[6]).toContain('minus baseline 0.196 baseline 0.158');
   expect(texts[6]).toContain('Unsigned');
   expect(screen.getByText('accuracy 1 → 0, effect 1, predicted 0, n = 64')).toBeDefined();
 });
@@ -76,7 +76,7 @@ test('the detail of an edge holds all of its weights with interval, method and s
 test('choosing another weight redraws: composition is unsigned and most edges have none', async () => {
   const { container } = render(CircuitGraph, { circuit: inductionCircuit });
   const select = screen.getByRole<HTMLSelectElement>('combobox', { name: 'Weight' });
-  const raw = [...select.options].find((option) => option.text === 'composition, raw')!;
+  const raw = [...select.options].find((option) => option.text === 'composition')!;
   await fireEvent.change(select, { target: { value: raw.value } });
   expect(container.querySelectorAll('g.strong path.unsigned')).toHaveLength(1);
   expect(container.querySelectorAll('g.strong path.missing')).toHaveLength(6);
@@ -139,7 +139,7 @@ test('live effects stand at what was cut', () => {
       { ...effect, target: { kind: 'node', id: 'n1' } },
     ],
   });
-  expect(container.querySelectorAll('path.cut')).toHaveLength(1);
+  expect(container.querySelectorAll('path.cut:not(.under)')).toHaveLength(1);
   expect(node(/^0\.0,/).getAttribute('aria-label')).toContain('accuracy 1 to 0 when ablated');
   expect(screen.getByText(/Measured now/).textContent?.replace(/\s+/g, ' ')).toBe(
     'Measured now: accuracy 1 → 0 under zero ablation',

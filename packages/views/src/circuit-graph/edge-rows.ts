@@ -2,7 +2,7 @@
 
 import type { Circuit, CircuitEdge, EdgeWeight } from '@circuitscope/schema';
 import { featureText } from './text.ts';
-import { chosenWeight, columnKey, type WeightChoice } from './weight-choice.ts';
+import { belongsTo, chosenWeight, type WeightChoice } from './weight-choice.ts';
 
 export interface EdgeRow {
   readonly choice: WeightChoice;
@@ -16,7 +16,6 @@ export interface EdgeRow {
 }
 
 export function edgeRows(circuit: Circuit, edge: CircuitEdge, choices: readonly WeightChoice[]): readonly EdgeRow[] {
-  const byKey = new Map(choices.map((choice) => [choice.key, choice]));
   const columns = new Map<string, readonly number[]>();
   const columnOf = (choice: WeightChoice) => {
     const known = columns.get(choice.key);
@@ -28,7 +27,7 @@ export function edgeRows(circuit: Circuit, edge: CircuitEdge, choices: readonly 
   const names = new Map((circuit.features ?? []).map((feature) => [feature.id, featureText(feature)]));
   return edge.weights.flatMap((weight) =>
     (weight.baseline === undefined ? [false] : [false, true]).flatMap((minusBaseline): readonly EdgeRow[] => {
-      const choice = byKey.get(columnKey(weight, minusBaseline));
+      const choice = choices.find((each) => each.minusBaseline === minusBaseline && belongsTo(weight, each));
       if (!choice) return [];
       // Taking off a constant moves the interval and leaves its width.
       const shift = minusBaseline ? (weight.baseline ?? 0) : 0;

@@ -10,7 +10,7 @@ export interface CircuitGraphExport {
   readonly circuit: string;
   readonly name: string;
   readonly model: Circuit['model'];
-  readonly weight: Omit<WeightChoice, 'key' | 'edges'> | null;
+  readonly weight: Omit<WeightChoice, 'key' | 'edges' | 'isSplit'> | null;
   readonly filter: { readonly minWeight: number; readonly circuitOnly: boolean };
   readonly nodes: readonly CircuitNode[];
   readonly edges: readonly (CircuitEdge & { readonly label: string; readonly value: number | null })[];
@@ -22,7 +22,7 @@ export function exportView(state: CircuitGraphState): CircuitGraphExport {
   const ends = new Set(shown.flatMap((edge) => [edge.from, edge.to]));
   let weight: CircuitGraphExport['weight'] = null;
   if (choice) {
-    const { key: _key, edges: _edges, ...column } = choice;
+    const { key: _key, edges: _edges, isSplit: _isSplit, ...column } = choice;
     weight = column;
   }
   return {

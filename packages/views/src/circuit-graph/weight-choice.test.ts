@@ -6,14 +6,14 @@ const choices = listWeightChoices(inductionCircuit);
 const edge = (id: string) => inductionCircuit.edges.find((candidate) => candidate.id === id)!;
 
 test('each kind, ablation and unit is a choice of its own, with the edges that hold it', () => {
-  expect(choices.map((choice) => [choiceLabel(choice, choices), choice.edges])).toEqual([
+  expect(choices.map((choice) => [choiceLabel(choice), choice.edges])).toEqual([
     ['patch effect, zero ablation (logit_diff)', 12],
     ['patch effect, resample ablation (logit_diff)', 12],
     ['patch effect, zero ablation (accuracy)', 12],
     ['patch effect, resample ablation (accuracy)', 12],
     ['effective weight through QK', 6],
     ['effective weight through OV', 3],
-    ['composition, raw', 3],
+    ['composition', 3],
     ['composition, minus baseline', 3],
   ]);
 });
@@ -38,16 +38,33 @@ test('a choice is found by key, by kind, and else is the first', () => {
   expect(findChoice([], 'patch_effect')).toBeUndefined();
 });
 
-test('choices that would read the same are told apart by their method', () => {
-  const twice = inductionCircuit.edges.map((candidate) => ({
-    ...candidate,
-    weights: ['first', 'second'].map((method) => ({
-      kind: 'virtual' as const,
-      value: 1,
-      method,
-      sign: 'signed_weight' as const,
+const withMethods = (methods: (edge: number) => readonly string[]) =>
+  listWeightChoices({
+    ...inductionCircuit,
+    edges: inductionCircuit.edges.map((candidate, i) => ({
+      ...candidate,
+      weights: methods(i).map((method, k) => ({ kind: 'virtual', value: k - 5, method, sign: 'signed_weight' })),
     })),
-  }));
-  const both = listWeightChoices({ ...inductionCircuit, edges: twice });
-  expect(both.map((choice) => choiceLabel(choice, both))).toEqual(['virtual weight, first', 'virtual weight, second']);
+  });
+
+test('two methods on the same edges are two columns', () => {
+  const both = withMethods(() => ['EAP', 'EAP-IG']);
+  expect(both.map((choice) => choiceLabel(choice))).toEqual(['virtual weight, EAP', 'virtual weight, EAP-IG']);
+  expect(both.map((choice) => choice.edges)).toEqual([12, 12]);
+});
+
+test('methods that only describe their edge share a column', () => {
+  const one = withMethods((i) => [`through ${i}`]);
+  expect(one.map((choice) => [choiceLabel(choice), choice.method, choice.edges])).toEqual([
+    ['virtual weight', undefined, 12],
+  ]);
+});
+
+test('of several descriptions on one edge the largest weight stands for it', () => {
+  const [one, ...more] = withMethods((i) => [`to ${i}`, `past ${i}`]);
+  expect(more).toEqual([]);
+  const weights = [-5, 3].map(
+    (value) => ({ kind: 'virtual', value, method: `by ${value}`, sign: 'signed_weight' }) as const,
+  );
+  expect(chosenWeight({ ...edge('e0'), weights }, one!)?.value).toBe(-5);
 });

@@ -7,62 +7,87 @@ import type { Circuit, CircuitEdge, EdgeWeight, WeightKind } from '@circuitscope
 export interface WeightChoice {
   /** Identifies the choice inside one view; for option values, never stored in a record. */
   readonly key: string;
-  readonly kind: EdgeWeight['kind'];
-  readonly ablation?: EdgeWeight['ablation'];
-  readonly unit?: string;
-  readonly method: string;
-  readonly stage?: EdgeWeight['stage'];
+  readonly kind: WeightKind;
   readonly sign: EdgeWeight['sign'];
+  readonly ablation: EdgeWeight['ablation'];
+  readonly stage: EdgeWeight['stage'];
+  readonly unit: EdgeWeight['unit'];
+  /** Undefined where the edges of the column name different methods. */
+  readonly method: string | undefined;
+  /** The column holds one method only, though its edges also hold the same by another. */
+  readonly isSplit: boolean;
   /** The value shown is `value - baseline`. */
   readonly minusBaseline: boolean;
   /** How many edges hold it. */
   readonly edges: number;
 }
 
+/**
+ * The same kind by so many methods on one edge (EAP beside EAP-IG) are columns of their own. More is text that describes
+ * each edge; those stay one column.
+ */
+const MAX_METHODS = 4;
+
 /** Every column the circuit's edges hold, in order of first appearance; one with a baseline appears raw and debiased. */
 export function listWeightChoices(circuit: Circuit): readonly WeightChoice[] {
-  const found = new Map<string, WeightChoice>();
-  const count = (weight: EdgeWeight, minusBaseline: boolean) => {
-    const key = columnKey(weight, minusBaseline);
-    const known = found.get(key);
-    if (known) found.set(key, { ...known, edges: known.edges + 1 });
-    else {
-      const { kind, ablation, unit, method, stage, sign } = weight;
-      found.set(key, {
-        key,
-        kind,
-        ...(ablation === undefined ? {} : { ablation }),
-        ...(unit === undefined ? {} : { unit }),
-        method,
-        ...(stage === undefined ? {} : { stage }),
-        sign,
-        minusBaseline,
-        edges: 1,
-      });
-    }
-  };
+  const groups = new Map<string, { first: EdgeWeight; methods: Set<string>; repeats: boolean }>();
   for (const edge of circuit.edges) {
+    const onThisEdge = new Set<string>();
     for (const weight of edge.weights) {
-      count(weight, false);
-      if (weight.baseline !== undefined) count(weight, true);
+      const key = groupKey(weight);
+      const group = groups.get(key);
+      if (group) {
+        group.methods.add(weight.method);
+        group.repeats ||= onThisEdge.has(key);
+      } else groups.set(key, { first: weight, methods: new Set([weight.method]), repeats: false });
+      onThisEdge.add(key);
     }
   }
-  return [...found.values()];
+  const drafts = [...groups].flatMap(([key, { first, methods, repeats }]) => {
+    const isSplit = repeats && methods.size > 1 && methods.size <= MAX_METHODS;
+    const { kind, sign, ablation, stage, unit } = first;
+    const single = methods.size === 1 ? first.method : undefined;
+    return (isSplit ? [...methods] : [single]).flatMap((method) =>
+      [false, true].map((minusBaseline) => ({
+        ...{ kind, sign, ablation, stage, unit, method, isSplit, minusBaseline },
+        key: JSON.stringify([key, isSplit ? method : '', minusBaseline]),
+        edges: 0,
+      })),
+    );
+  });
+  return drafts
+    .map((draft) => ({ ...draft, edges: circuit.edges.filter((edge) => chosenWeight(edge, draft)).length }))
+    .filter((choice) => choice.edges > 0);
+}
+
+/** Whether a weight stands in the column of a choice. */
+export function belongsTo(weight: EdgeWeight, choice: WeightChoice): boolean {
+  return (
+    weight.kind === choice.kind &&
+    weight.sign === choice.sign &&
+    weight.ablation === choice.ablation &&
+    weight.stage === choice.stage &&
+    weight.unit === choice.unit &&
+    (!choice.isSplit || weight.method === choice.method) &&
+    (!choice.minusBaseline || weight.baseline !== undefined)
+  );
 }
 
 /**
  * The edge's number in the chosen column, with the weight it was read from; undefined where the edge has none. Of several
- * that differ only in the features they lie between, the first stands for the edge; the detail lists all.
+ * (between other features, by other paths) the largest stands for the edge; the detail lists all.
  */
 export function chosenWeight(
   edge: CircuitEdge,
   choice: WeightChoice,
 ): { readonly value: number; readonly weight: EdgeWeight } | undefined {
-  const weight = edge.weights.find((candidate) => columnKey(candidate, choice.minusBaseline) === choice.key);
-  if (!weight) return undefined;
-  const value = choice.minusBaseline ? weight.value - (weight.baseline ?? 0) : weight.value;
-  // A score that was not computed (NaN in some imported files) has no width.
-  return Number.isFinite(value) ? { value, weight } : undefined;
+  let best: { readonly value: number; readonly weight: EdgeWeight } | undefined;
+  for (const weight of edge.weights) {
+    if (!belongsTo(weight, choice)) continue;
+    const value = choice.minusBaseline ? weight.value - (weight.baseline ?? 0) : weight.value;
+    if (!best || Math.abs(value) > Math.abs(best.value)) best = { value, weight };
+  }
+  return best;
 }
 
 /** A key, or the bare name of a kind; the first choice when it fits none. */
@@ -72,25 +97,15 @@ export function findChoice(choices: readonly WeightChoice[], wanted: string | un
   );
 }
 
-/** "patch effect, zero ablation (logit_diff)"; the method is added where another choice would read the same. */
-export function choiceLabel(choice: WeightChoice, among: readonly WeightChoice[] = []): string {
-  const label = shortLabel(choice, among);
-  const hasTwin = among.some((other) => other.key !== choice.key && shortLabel(other, among) === label);
-  return hasTwin ? `${label}, ${choice.method}` : label;
-}
-
-function shortLabel(choice: WeightChoice, among: readonly WeightChoice[]): string {
+/** "patch effect, zero ablation (logit_diff)" */
+export function choiceLabel(choice: WeightChoice): string {
   const parts: string[] = [KIND_NAMES[choice.kind]];
+  if (choice.isSplit && choice.method !== undefined) parts.push(`, ${choice.method}`);
   if (choice.ablation) parts.push(`, ${choice.ablation} ablation`);
   if (choice.stage) parts.push(`, ${choice.stage.replace('_', '-')}`);
   if (choice.minusBaseline) parts.push(', minus baseline');
-  else if (among.some((other) => other.minusBaseline && isRawOf(choice, other))) parts.push(', raw');
   if (choice.unit) parts.push(` (${choice.unit})`);
   return parts.join('');
-}
-
-function isRawOf(raw: WeightChoice, other: WeightChoice): boolean {
-  return (['kind', 'ablation', 'unit', 'method', 'stage', 'sign'] as const).every((part) => raw[part] === other[part]);
 }
 
 const KIND_NAMES: Readonly<Record<WeightKind, string>> = {
@@ -106,15 +121,6 @@ const KIND_NAMES: Readonly<Record<WeightKind, string>> = {
   membership: 'membership',
 };
 
-/** The key of the choice that this weight belongs to. */
-export function columnKey(weight: EdgeWeight, minusBaseline: boolean): string {
-  return JSON.stringify([
-    weight.kind,
-    weight.ablation ?? '',
-    weight.unit ?? '',
-    weight.method,
-    weight.stage ?? '',
-    weight.sign,
-    minusBaseline ? 'minus baseline' : '',
-  ]);
+function groupKey({ kind, sign, ablation, stage, unit }: EdgeWeight): string {
+  return JSON.stringify([kind, sign, ablation ?? '', stage ?? '', unit ?? '']);
 }
