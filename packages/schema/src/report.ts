@@ -77,6 +77,8 @@ export const Report = record({
   /** The examples that found the circuit and those that tested it. */
   data: record({ discovery: Hash, proof: Hash, examples: index }),
   weightEdit: maybe(WeightEditFinding),
+  /** Whether the circuit passed, by a rule that was fixed before the run; it may go against the circuit. */
+  verdict: record({ holds: z.boolean(), rule: text, reasons: list(text, 16) }),
   /** Acts that were not performed, each with its reason. */
   notPerformed: list(text, 64),
   provenance: Provenance,

@@ -1,4 +1,4 @@
-import { type Act, acts } from '@circuitscope/core';
+import { type Act, acts, decompose, edgesOf } from '@circuitscope/core';
 import { chooseExecutor } from '@circuitscope/core/plan';
 import { openModel } from '@circuitscope/zoo';
 import { command } from '../command.ts';
@@ -27,15 +27,21 @@ const spans: { readonly [A in Act]: readonly [number, number] } = {
   proof: [0.6, 1],
 };
 
+const EXAMPLES = 64;
+/** A sweep has a variant for each edge; with fewer examples a larger model is still examined within a minute. */
+const FEWER_EXAMPLES = 16;
+const MANY_EDGES = 500;
+
 export const demo = command({
   summary: 'the main job on a model: features, a circuit, its proof, kept and shown',
   details: `Examines a model in ${acts.length} acts: loads it; scores its heads and finds a direction; finds a circuit by cutting edges exactly; proves it on held-back examples against random circuits and by a weight edit whose effect is predicted first. Report, circuit and task go to the workspace; the same question is not computed twice.`,
   options: {
     model: withDefault(text('PATH|zoo:NAME', 'a checkpoint, or a model of the zoo'), 'zoo:induction-attn-2l/seed-0'),
     seed: shared.seed,
-    examples: withDefault(
-      integer('N', 'examples that find the circuit, and as many that test it', { min: 4, max: 4096 }),
-      64,
+    examples: integer(
+      'N',
+      `examples that find the circuit, and as many that test it (default: ${EXAMPLES}, or ${FEWER_EXAMPLES} where there are more than ${MANY_EDGES} edges)`,
+      { min: 4, max: 4096 },
     ),
     randomCircuits: withDefault(
       integer('N', 'random circuits of the same size to compare with', { min: 20, max: 10_000 }),
@@ -69,7 +75,8 @@ export const demo = command({
         {
           ...questionFor(model, member),
           seed: options.seed,
-          examples: options.examples,
+          examples:
+            options.examples ?? (edgesOf(decompose(model.graph)).length > MANY_EDGES ? FEWER_EXAMPLES : EXAMPLES),
           randomCircuits: options.randomCircuits,
           source,
           run: { signal: io.signal, ...(options.threads ? { threads: options.threads } : {}) },

@@ -17,9 +17,17 @@ export function reportText(report: Report, style: Style): string {
     heading('4  Proof, on examples that did not find it', style),
     proofText(report.circuit, style),
     ...(report.weightEdit ? [weightEditText(report.weightEdit)] : []),
+    heading('Verdict', style),
+    verdictText(report, style),
     heading('Not performed', style),
     `${report.notPerformed.map((line) => `- ${line}`).join('\n')}\n`,
   ].join('\n');
+}
+
+function verdictText({ verdict }: Report, style: Style): string {
+  const { holds, rule, reasons } = verdict;
+  const line = holds ? style.good('The circuit holds.') : style.bad('The circuit does not hold.');
+  return `${[line, ...reasons.map((reason) => `- ${reason}`), `Rule: ${rule}`].join('\n')}\n`;
 }
 
 function heading(text: string, style: Style): string {

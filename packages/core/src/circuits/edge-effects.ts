@@ -1,7 +1,7 @@
 import type { Ablation } from '@circuitscope/schema';
 import type { Edge } from '../graph/index.ts';
 import type { Engine } from '../plan/index.ts';
-import { meanInterval } from '../statistics/index.ts';
+import { drawResamples, meanInterval } from '../statistics/index.ts';
 import { cutEdges, type MeasureOptions, type Metric, meanOf, measure, rowValues, sourceRuns } from './measure.ts';
 import type { TaskData } from './task-data.ts';
 
@@ -34,13 +34,15 @@ export async function edgeEffects(
   const variants = [[], ...edges.map((edge) => cutEdges([edge], ablation))];
   const measured = await measure(engine, data, metric, variants, { ...options, runs });
   const clean = rowValues(measured, 0);
+  // All edges on the same resamples: their intervals compare, and drawing them anew would cost more than the model.
+  const bootstrap = { seed: 0, draws: drawResamples({ size: data.examples }, 0, 1000) };
   const effects = edges.map((edge, index): EdgeEffect => {
     const cut = rowValues(measured, index + 1);
     const differences = clean.map((value, example) => value - (cut[example] ?? 0));
     return {
       edge,
       effect: meanOf(differences),
-      interval: meanInterval(differences, { seed: 0, resamples: 1000 }).interval,
+      interval: meanInterval(differences, bootstrap).interval,
       n: differences.length,
     };
   });

@@ -36,6 +36,8 @@ export interface Proof {
   readonly examples: number;
   readonly whole: number;
   readonly empty: number;
+  /** False where the interval of whole − empty covers 0: the model may not do the task, and shares of it mean nothing. */
+  readonly measurable: boolean;
   readonly faithfulness: {
     readonly value: number;
     readonly interval: Bounds | null;
@@ -112,9 +114,9 @@ export async function proveCircuit(
   const share = (values: Float64Array): number => (meanOf(values) - meanOf(empty)) / range + 0;
   // A ratio has no interval where its denominator may as well be zero.
   const ofRange = meanInterval(minus(whole, empty), { seed, resamples: 1000 }).interval;
-  const sure = !ofRange || ofRange[0] * ofRange[1] > 0;
+  const measurable = !ofRange || ofRange[0] * ofRange[1] > 0;
   const shareInterval = (values: Float64Array): Bounds | null =>
-    sure ? ratioInterval(minus(values, empty), minus(whole, empty), { seed }).interval : null;
+    measurable ? ratioInterval(minus(values, empty), minus(whole, empty), { seed }).interval : null;
 
   let next = 4;
   const take = (count: number): Float64Array[] => Array.from({ length: count }, () => row(next++));
@@ -141,6 +143,7 @@ export async function proveCircuit(
     examples: data.examples,
     whole: meanOf(whole),
     empty: meanOf(empty),
+    measurable,
     faithfulness: {
       value: faithfulness,
       interval: shareInterval(alone),

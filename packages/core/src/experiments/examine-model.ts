@@ -29,6 +29,7 @@ import { type Measured, toEstimate } from '../statistics/index.ts';
 import { examineDirection } from './examine-direction.ts';
 import { describeCircuit } from './find-circuit.ts';
 import { testCircuit, weightEditFinding } from './test-circuit.ts';
+import { verdictOf } from './verdict.ts';
 import { NUMERICS_VERSION, TOOL_VERSION } from './versions.ts';
 
 /** The acts in their order; progress names them. */
@@ -139,6 +140,7 @@ export async function examineModel(engine: Engine, model: Model, options: Examin
       circuit,
       data: { discovery: hashTask(discovery.task), proof: hashTask(task), examples },
       ...(weightEdit ? { weightEdit: weightEditFinding(weightEdit) } : {}),
+      verdict: verdictOf(proof),
       notPerformed: [
         ...(direction ? [] : ['feature direction: vocabulary or context are too small to generate the data']),
         ...(weightEdit ? [] : ['weight edit: the circuit has no edge between two heads']),

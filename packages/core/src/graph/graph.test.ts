@@ -85,8 +85,7 @@ describe('a read', () => {
   test('is traced through its norm to the stream', () => {
     const { graph } = smallModels.gpt2();
     const rewrite = new GraphRewrite(graph);
-    const access = { node: (id: number) => rewrite.node(id), find: (site: string) => rewrite.find(site) };
-    const read = traceRead(access, graph, { kind: 'mlp', layer: 1, port: 'in' });
+    const read = traceRead(rewrite, graph, { kind: 'mlp', layer: 1, port: 'in' });
     expect(read.stream).toBe(findSite(graph, 'blocks.1.hook_resid_mid').id);
     expect(read.norm.map((id) => rewrite.node(id).sites[0])).toEqual([
       'blocks.1.ln2.hook_scale',

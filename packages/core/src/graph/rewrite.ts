@@ -34,6 +34,13 @@ export class GraphRewrite {
     return undefined;
   }
 
+  /** The node that first made a value, under the changes stacked upon it. */
+  root(id: number): GraphNode {
+    let node = this.node(id);
+    while (node.op === 'edit' || node.op === 'direction') node = this.node(node.in[0] ?? -1);
+    return node;
+  }
+
   add(op: OperationName, inputs: readonly number[], options: NodeOptions = {}): number {
     const id = this.#next++;
     this.#nodes.set(

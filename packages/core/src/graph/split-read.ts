@@ -30,9 +30,10 @@ export function readerOfSite(site: Site): ReaderRef | undefined {
   return { kind: 'mlp', layer, port: 'in' };
 }
 
+/** A graph, or the working copy of one. */
 interface Access {
-  readonly node: (id: number) => GraphNode;
-  readonly find: (site: Site) => GraphNode | undefined;
+  node(id: number): GraphNode;
+  find(site: Site): GraphNode | undefined;
 }
 
 export interface Read {
@@ -86,8 +87,7 @@ export function splitRead(rewrite: GraphRewrite, reader: ReaderRef): number {
   const site = readerSite(reader);
   const existing = rewrite.find(site);
   if (existing) return existing.id;
-  const access = { node: (id: number) => rewrite.node(id), find: (name: Site) => rewrite.find(name) };
-  const read = traceRead(access, rewrite.source, reader);
+  const read = traceRead(rewrite, rewrite.source, reader);
   if (reader.kind === 'head' && reader.head >= read.heads) {
     throw new CircuitscopeError(
       'unknown_reader',

@@ -20,13 +20,13 @@ export function addReadout(rewrite: GraphRewrite, readout: Readout): ReadoutNode
   switch (readout.kind) {
     case 'capture': {
       const node = requireSite(rewrite, readout.at.site);
-      checkScope(layoutOf(rootOf(rewrite, node.id), readout.at.site), readout.at);
+      checkScope(layoutOf(rewrite.root(node.id), readout.at.site), readout.at);
       return { nodes: [node.id], externals: [] };
     }
     case 'project': {
       const node = requireSite(rewrite, readout.at.site);
       const width = node.shape[node.shape.length - 1] ?? 0;
-      checkScope(layoutOf(rootOf(rewrite, node.id), readout.at.site), readout.at);
+      checkScope(layoutOf(rewrite.root(node.id), readout.at.site), readout.at);
       if (readout.at.unit || readout.at.key) {
         throw new CircuitscopeError(
           'bad_scope',
@@ -107,7 +107,7 @@ function inVocabulary(id: number, vocab: number, what: string): number {
 }
 
 function unembedding(rewrite: GraphRewrite) {
-  const product = rootOf(rewrite, requireSite(rewrite, 'logits').id);
+  const product = rewrite.root(requireSite(rewrite, 'logits').id);
   const vocab = product.shape[2];
   if (product.op !== 'linear' || typeof vocab !== 'number') {
     throw new CircuitscopeError('bad_graph', 'The logits of this graph are not one product with an unembedding.');
@@ -124,7 +124,7 @@ function logitsOf(rewrite: GraphRewrite, read: number): number {
 /** What the unembedding reads, at the wanted positions alone [rows, count, model]; at every position for `all`. */
 function finalRead(rewrite: GraphRewrite, at: Pos): ReadoutNodes & { readonly node: number } {
   const product = unembedding(rewrite);
-  const edited = rootOf(rewrite, requireSite(rewrite, 'logits').id).id !== requireSite(rewrite, 'logits').id;
+  const edited = rewrite.root(requireSite(rewrite, 'logits').id).id !== requireSite(rewrite, 'logits').id;
   if (edited) {
     throw new CircuitscopeError(
       'unsupported',
@@ -138,8 +138,7 @@ function finalRead(rewrite: GraphRewrite, at: Pos): ReadoutNodes & { readonly no
   const make = (context: BindContext): Int32Array =>
     Int32Array.from(rowsOf(context, 'rows').flatMap(({ example }) => resolvePositions(at, example, context)));
   const externals = [{ node: index, make }];
-  const access = { node: (id: number) => rewrite.node(id), find: (site: string) => rewrite.find(site) };
-  const { stream, norm } = traceRead(access, rewrite.source, { kind: 'logits', port: 'in' });
+  const { stream, norm } = traceRead(rewrite, rewrite.source, { kind: 'logits', port: 'in' });
   const [scale, normalize, affine] = norm;
   if (scale === undefined || normalize === undefined || affine === undefined) {
     return { node: rewrite.add('gather_rows', [product.input, index]), nodes: [], externals };
@@ -148,10 +147,4 @@ function finalRead(rewrite: GraphRewrite, at: Pos): ReadoutNodes & { readonly no
   const s = rewrite.add('norm_scale', [gathered], { attrs: rewrite.node(scale).attrs });
   const n = rewrite.add('normalize', [gathered, s], { attrs: rewrite.node(normalize).attrs });
   return { node: rewrite.add('affine', [n], { params: rewrite.node(affine).params }), nodes: [], externals };
-}
-
-function rootOf(rewrite: GraphRewrite, id: number) {
-  let node = rewrite.node(id);
-  while (node.op === 'edit' || node.op === 'direction') node = rewrite.node(node.in[0] ?? -1);
-  return node;
 }

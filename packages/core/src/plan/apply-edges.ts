@@ -104,7 +104,8 @@ function columnsOf(edges: readonly EdgeIntervention[]): Column[] {
     const key = columnKey(from, value);
     if (!columns.has(key)) columns.set(key, { key, from, value });
   }
-  return [...columns.values()];
+  // Terms are added in this order, so it must not depend on which variants share the program.
+  return [...columns.values()].sort((a, b) => (a.key < b.key ? -1 : 1));
 }
 
 function columnKey(from: UnitRef, value: Value): string {
@@ -122,6 +123,7 @@ function edgeMask(
   const size = heads * columns.length;
   const mask = new Float32Array(rows.length * size);
   const columnOf = new Map(columns.map(({ key }, column) => [key, column]));
+  const columnsOfUnit = Map.groupBy(columns.keys(), (column) => unitLabel(columns[column]?.from ?? { kind: 'input' }));
   // Examples of a variant share its entries, so each variant's are worked out once.
   const perVariant = new Map<number, Float32Array>();
   rows.forEach(({ variant }, row) => {
@@ -131,9 +133,7 @@ function edgeMask(
       for (const edge of edges[variant] ?? []) {
         const head = edge.to.kind === 'head' ? edge.to.head : 0;
         // In list order: a later value of the same edge replaces an earlier one.
-        for (const [column, { from }] of columns.entries()) {
-          if (unitLabel(from) === unitLabel(edge.from)) entries[head * columns.length + column] = 0;
-        }
+        for (const column of columnsOfUnit.get(unitLabel(edge.from)) ?? []) entries[head * columns.length + column] = 0;
         entries[head * columns.length + (columnOf.get(columnKey(edge.from, edge.value)) ?? 0)] =
           edge.value.kind === 'const' ? -1 : 1;
       }
@@ -166,7 +166,7 @@ function outputDelta(rewrite: GraphRewrite, from: UnitRef, value: Value, externa
     case 'head': {
       const site = `blocks.${from.layer}.attn.hook_z`;
       const out = rewrite.find(`blocks.${from.layer}.hook_attn_out`);
-      const product = out ? rootProduct(rewrite, out.id) : undefined;
+      const product = out ? rewrite.root(out.id) : undefined;
       const width = product?.shape[2] ?? 0;
       return rewrite.add('head_result', [siteDelta(rewrite, site, value, externals)], {
         params: [product?.params[0] ?? null],
@@ -186,12 +186,6 @@ function outputDelta(rewrite: GraphRewrite, from: UnitRef, value: Value, externa
   }
 }
 
-function rootProduct(rewrite: GraphRewrite, id: number) {
-  let node = rewrite.node(id);
-  while (node.op === 'edit' || node.op === 'direction') node = rewrite.node(node.in[0] ?? -1);
-  return node;
-}
-
 /** The site itself (to be taken away), or another value of it minus the site. */
 function siteDelta(rewrite: GraphRewrite, site: string, value: Value, externals: ExternalInput[]): number {
   const node = rewrite.find(site);
@@ -200,7 +194,7 @@ function siteDelta(rewrite: GraphRewrite, site: string, value: Value, externals:
   const name = `other:${canonicalJson([site, value])}`;
   const existing = rewrite.find(name);
   if (existing) return existing.id;
-  const layout = layoutOf(rootProduct(rewrite, node.id), site, node.sites);
+  const layout = layoutOf(rewrite.root(node.id), site, node.sites);
   const shape: readonly Dim[] = ['batch', ...node.shape.slice(1)];
   const other = rewrite.external(name, shape);
   externals.push({

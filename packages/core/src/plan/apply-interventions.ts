@@ -133,7 +133,7 @@ function mannerOf(change: SiteIntervention): string {
 function addChange(rewrite: GraphRewrite, site: Site, changes: readonly (SiteIntervention | null)[]): ExternalInput[] {
   const node = requireSite(rewrite, site);
   refuseSharedNorm(rewrite, site);
-  const layout = layoutOf(rewrite.node(rootOf(rewrite, node.id)), site, node.sites);
+  const layout = layoutOf(rewrite.root(node.id), site, node.sites);
   const first = changes.find((change) => change !== null);
   if (!first) return [];
   const same = canonicalJson(first);
@@ -214,10 +214,4 @@ function addChange(rewrite: GraphRewrite, site: Site, changes: readonly (SiteInt
   rewrite.moveSites(node.id, changed);
   rewrite.redirect(node.id, changed);
   return externals;
-}
-
-/** The node that first made a value, under the edits stacked upon it: its operation tells the layout. */
-function rootOf(rewrite: GraphRewrite, id: number): number {
-  const node = rewrite.node(id);
-  return node.op === 'edit' || node.op === 'direction' ? rootOf(rewrite, node.in[0] ?? -1) : id;
 }

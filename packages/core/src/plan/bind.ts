@@ -39,10 +39,22 @@ export interface Row {
 }
 
 /** Rows of an input at the given level, in order. */
-export function rowsOf(context: BindContext, level: 'batch' | 'rows'): Row[] {
-  const variants = level === 'rows' ? context.variants : context.variants.slice(0, 1);
-  return variants.flatMap((variant) => Array.from({ length: context.batch }, (_, example) => ({ variant, example })));
+export function rowsOf(context: BindContext, level: 'batch' | 'rows'): readonly Row[] {
+  const known = rowLists.get(context) ?? {};
+  rowLists.set(context, known);
+  let rows = known[level];
+  if (!rows) {
+    rows = [];
+    for (const variant of level === 'rows' ? context.variants : context.variants.slice(0, 1)) {
+      for (let example = 0; example < context.batch; example++) rows.push({ variant, example });
+    }
+    known[level] = rows;
+  }
+  return rows;
 }
+
+/** Every input of a call asks for the same rows. */
+const rowLists = new WeakMap<BindContext, { batch?: Row[]; rows?: Row[] }>();
 
 /** Positions that a scope names in one example, checked against the prompt. */
 export function resolvePositions(pos: Pos, example: number, context: BindContext): number[] {

@@ -12,8 +12,8 @@ export interface VariantGroup {
 }
 
 /**
- * Variants with the same weight edits and the same first changed value share a program. Changes of a norm that heads share
- * stay apart from the others, whose edges may give heads a norm of their own.
+ * Variants with the same weight edits and the same first changed value share a program. Those that change a norm which
+ * heads share stay apart from the others, whose edges may give heads a norm of their own.
  */
 export function groupVariants(graph: Graph, variants: readonly (readonly Intervention[])[]): VariantGroup[] {
   const groups = new Map<string, VariantGroup>();
@@ -22,8 +22,9 @@ export function groupVariants(graph: Graph, variants: readonly (readonly Interve
     const weightEdits = list.filter((change) => change.kind === 'weight');
     const changes = list.filter((change) => change.kind !== 'weight');
     const first = changes.length === 0 ? -1 : Math.min(...changes.map(entry));
-    const norms = changes.filter((change) => change.kind !== 'edge' && /\.ln1\.\w+$/.test(change.at.site));
-    const key = canonicalJson([weightEdits, first, norms.length > 0]);
+    const sites = changes.flatMap((change) => (change.kind === 'edge' ? [] : [change.at.site]));
+    const norms = new Set(sites.flatMap((site) => /^blocks\.(\d+)\.ln1\./.exec(site)?.[1] ?? []));
+    const key = canonicalJson([weightEdits, first, [...norms].sort()]);
     const group = groups.get(key) ?? { members: [], changes: [], weightEdits };
     group.members.push(index);
     group.changes.push(changes);

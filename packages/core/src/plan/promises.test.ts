@@ -78,6 +78,8 @@ function changes(model: Model): Intervention[][] {
       },
     ],
     ...cuts,
+    // Terms are added in an order that these lists must not decide.
+    cuts.flat().reverse(),
     [{ kind: 'weight', param: 'unembed.W_U', row: 3, op: 'scale', value: { kind: 'const', value: -1 } }],
   ];
 }
