@@ -1,16 +1,12 @@
 import { CircuitscopeError, canonicalJson, type Intervention, type Site } from '@circuitscope/schema';
 import { type GraphRewrite, readerOfSite, splitRead, unknownSite } from '../graph/index.ts';
+import { addChange, type SiteIntervention } from './add-change.ts';
 import { applyEdges } from './apply-edges.ts';
-import { type ExternalInput, rowsOf } from './bind.ts';
-import { boundLayout, layoutOf, scopeMasks } from './site-layout.ts';
-import { unitVector } from './unit-vector.ts';
-import { artefact, resolveValue } from './values.ts';
+import type { ExternalInput } from './bind.ts';
 
 // Interventions become nodes of the graph. The j-th change of a site is one node for all variants that change it in the
 // same manner: which variant, example, position, head or unit it touches is data of the call, so a sweep over heads or
 // positions is one program.
-
-type SiteIntervention = Extract<Intervention, { kind: 'write' | 'direction' | 'freeze' }>;
 
 /** Interventions that live in the graph; weight edits are applied to the weights before. */
 export type GraphIntervention = Exclude<Intervention, { kind: 'weight' }>;
@@ -43,7 +39,7 @@ export function applyInterventions(
         manners.set(manner, list_);
       });
       for (const changes of manners.values()) {
-        externals.push(...addChange(rewrite, site, changes));
+        externals.push(...addChange(rewrite, requireSite(rewrite, site), changes));
         changed.push({ node: requireSite(rewrite, site).id, site });
       }
     }
@@ -104,21 +100,6 @@ function readOnly(site: Site): CircuitscopeError {
   );
 }
 
-/**
- * Heads that got a read of their own have a norm of their own too, so a change of the norm that the others share would
- * silently pass them by.
- */
-function refuseSharedNorm(rewrite: GraphRewrite, site: Site): void {
-  const layer = /^blocks\.(\d+)\.ln1\./.exec(site)?.[1];
-  const split = ['q', 'k', 'v'].map((port) => `blocks.${layer}.hook_${port}_input`).find((read) => rewrite.find(read));
-  if (layer === undefined || split === undefined) return;
-  throw new CircuitscopeError(
-    'shared_norm',
-    `${site} is changed in a plan where heads of that layer read through a norm of their own (an edge into them, or ${split}); the change would not reach them. Use two plans.`,
-    { at: site, got: split },
-  );
-}
-
 function mannerOf(change: SiteIntervention): string {
   switch (change.kind) {
     case 'write':
@@ -128,90 +109,4 @@ function mannerOf(change: SiteIntervention): string {
     case 'direction':
       return canonicalJson(['direction', change.op]);
   }
-}
-
-function addChange(rewrite: GraphRewrite, site: Site, changes: readonly (SiteIntervention | null)[]): ExternalInput[] {
-  const node = requireSite(rewrite, site);
-  refuseSharedNorm(rewrite, site);
-  const layout = layoutOf(rewrite.root(node.id), site, node.sites);
-  const first = changes.find((change) => change !== null);
-  if (!first) return [];
-  const same = canonicalJson(first);
-  const uniform = changes.every((change) => change !== null && (change === first || canonicalJson(change) === same));
-  const level = uniform ? 'batch' : 'rows';
-  const externals: ExternalInput[] = [];
-  const external = (
-    shape: readonly (number | string)[],
-    dtype: 'f32' | 'i32',
-    make: ExternalInput['make'],
-    sizes?: ExternalInput['sizes'],
-  ): number => {
-    const id = rewrite.external(`${site}#${rewrite.find(site)?.id}.${externals.length}`, shape, dtype);
-    externals.push(sizes ? { node: id, make, sizes } : { node: id, make });
-    return id;
-  };
-  const masks = scopeMasks(
-    layout,
-    changes.map((change) => change?.at ?? null),
-    level,
-  ).map((mask) => (mask ? external(mask.shape, 'i32', mask.make) : -1));
-  const perRow = (value: (change: SiteIntervention) => number): number =>
-    external([level], 'f32', (context) =>
-      Float64Array.from(rowsOf(context, level), ({ variant }) => {
-        const change = changes[variant];
-        return change ? value(change) : 0;
-      }),
-    );
-  const dims = layout.dims;
-  let changed: number;
-  if (first.kind === 'direction') {
-    const unit = external([level, dims[2]], 'f32', (context) => {
-      const width = boundLayout(layout, context).dims[2];
-      const rows = rowsOf(context, level);
-      const data = new Float64Array(rows.length * width);
-      rows.forEach(({ variant }, row) => {
-        const change = changes[variant];
-        if (change?.kind !== 'direction') return;
-        data.set(unitVector(artefact(change.direction, context).data, width, site), row * width);
-      });
-      return data;
-    });
-    const amount = perRow((change) => (change.kind === 'direction' ? (change.value ?? 0) : 0));
-    changed = rewrite.add('direction', [node.id, unit, masks[0] ?? -1, masks[1] ?? -1, amount], {
-      attrs: { op: first.op, dims, perRow: true },
-    });
-    if ((masks[2] ?? -1) >= 0)
-      throw new CircuitscopeError(
-        'bad_scope',
-        `A direction is a whole vector at ${site}; its scope cannot name single units.`,
-        { at: site },
-      );
-  } else {
-    const op = first.kind === 'write' ? first.op : 'set';
-    const factor = (change: SiteIntervention): number => (change.kind === 'write' ? (change.coefficient ?? 1) : 1);
-    const source = first.value;
-    if (source.kind === 'const') {
-      const coefficient = perRow((change) =>
-        change.kind !== 'direction' && change.value.kind === 'const' ? change.value.value * factor(change) : 0,
-      );
-      changed = rewrite.add('edit', [node.id, -1, ...masks, coefficient], {
-        attrs: { op, dims, valueShape: 'none', constant: 1 },
-      });
-    } else {
-      const symbol = rewrite.fresh('copies');
-      const value = external(
-        [symbol, ...dims],
-        'f32',
-        (context) => resolveValue(source, boundLayout(layout, context), context).data,
-        (context) => ({ [symbol]: resolveValue(source, boundLayout(layout, context), context).rows }),
-      );
-      const coefficient = changes.every((change) => change === null || factor(change) === 1) ? -1 : perRow(factor);
-      changed = rewrite.add('edit', [node.id, value, ...masks, coefficient], {
-        attrs: { op, dims, valueShape: 'rows', constant: 1 },
-      });
-    }
-  }
-  rewrite.moveSites(node.id, changed);
-  rewrite.redirect(node.id, changed);
-  return externals;
 }
