@@ -21,7 +21,7 @@ const TopK = record({
     .max(1 << 16),
 });
 
-/** Mean cross entropy in nats of token t+1 at position t, per example. */
+/** Cross entropy in nats of token t+1 at position t: one value per position, 0 where it is not counted (padding, the last token). */
 const Loss = record({ kind: z.literal('loss'), at: maybe(Pos) });
 
 /** The dot product of a site with a direction of unit length. */
