@@ -7,6 +7,7 @@ use crate::isa::Isa;
 use crate::micro;
 use crate::pool;
 use crate::scratch::{Line, as_bytes, as_bytes_mut, zeroed_lines};
+use std::ops::Range;
 
 /// A matrix `[k, n]` inside little-endian bytes of any alignment: element (i, j) is number
 /// `offset + i * sk + j * sn`. Checked when packed.
@@ -60,6 +61,16 @@ impl PackedMatrix {
 
     /// Packs for the panel width of `ctx.isa`, panels spread over `ctx.threads`.
     pub fn pack_with(ctx: &Context<'_>, source: MatrixSource<'_>) -> Result<PackedMatrix, KernelError> {
+        PackedMatrix::pack_each(ctx, source, &|_| {})
+    }
+
+    /// The same; `packed` hears of each range of columns that is done, on the thread that did it, so that the source can
+    /// give its memory back while the rest is packed.
+    pub fn pack_each(
+        ctx: &Context<'_>,
+        source: MatrixSource<'_>,
+        packed: &(dyn Fn(Range<usize>) + Sync),
+    ) -> Result<PackedMatrix, KernelError> {
         source.check()?;
         let MatrixSource { k, n, dtype, .. } = source;
         let nr = micro::of(ctx.isa).nr;
@@ -79,9 +90,10 @@ impl PackedMatrix {
                 let out = unsafe { std::slice::from_raw_parts_mut(shared.get().add(panel * panel_bytes), panel_bytes) };
                 let columns = panel * nr..n.min((panel + 1) * nr);
                 match dtype.bytes() {
-                    4 => fill_panel::<4>(&source, columns, nr, out),
-                    _ => fill_panel::<2>(&source, columns, nr, out),
+                    4 => fill_panel::<4>(&source, columns.clone(), nr, out),
+                    _ => fill_panel::<2>(&source, columns.clone(), nr, out),
                 }
+                packed(columns);
             });
         }
         ctx.result()?;

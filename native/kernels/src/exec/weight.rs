@@ -97,7 +97,15 @@ impl Weight {
             return Err(KernelError::Shape { what: "dimensions of a matrix", expected: 2, got: self.shape.len() });
         };
         let source = MatrixSource { bytes: raw.bytes(), dtype: raw.dtype(), offset: self.offset, k, n, sk, sn };
-        let packed = Arc::new(PackedMatrix::pack_with(ctx, source)?);
+        // Where columns lie one after the other (a stored [out, in] matrix), their pages go as soon as they are packed, so
+        // that a large unembedding is never in memory twice.
+        let columns_in_order = sk == 1 && sn >= k;
+        let packed = Arc::new(PackedMatrix::pack_each(ctx, source, &|columns| {
+            if let (true, Raw::Mapped { file, byte_offset, dtype }) = (columns_in_order, &raw) {
+                let first = byte_offset + (self.offset + columns.start * sn) * dtype.bytes();
+                release(file, first, columns.len() * sn * dtype.bytes());
+            }
+        })?);
         let packed = self.packed.get_or_init(|| packed).clone();
         match &raw {
             Raw::Mapped { file, byte_offset, dtype } => {
@@ -212,7 +220,7 @@ impl Table for WeightTable {
 #[cfg(unix)]
 fn release(file: &Mmap, first: usize, len: usize) {
     const PAGE: usize = 4096;
-    let (from, to) = (first.next_multiple_of(PAGE), (first + len) / PAGE * PAGE);
+    let (from, to) = (first.next_multiple_of(PAGE), (first + len).min(file.len()) / PAGE * PAGE);
     if from < to {
         // SAFETY: the map is read-only and backed by its file, so dropping pages loses nothing. Where pages are larger
         // than assumed the system refuses the range, and they stay.
