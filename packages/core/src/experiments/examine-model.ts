@@ -3,6 +3,7 @@ import {
   type Circuit,
   type DirectionFinding,
   type Evidence,
+  edgeLabel,
   type Feature,
   mustParse,
   type Provenance,
@@ -18,6 +19,7 @@ import {
   type Metric,
   type Proof,
   type PruneBy,
+  strongestPath,
   type TaskData,
   taskData,
   withoutExamplesOf,
@@ -85,6 +87,7 @@ export async function examineModel(engine: Engine, model: Model, options: Examin
   const discovery = taskData(options.task({ seed, examples }));
   const found = await discoverCircuit(engine, discovery, edges, { ablation, metric, prune, ...step('circuit', 0, 1) });
 
+  const kept = new Set(found.edges.map(edgeLabel));
   const task = heldBackTask(options, discovery);
   const heldBack = taskData(task);
   const { proof, effects, attention, weightEdit } = await testCircuit(engine, model, heldBack, edges, found.edges, {
@@ -92,6 +95,7 @@ export async function examineModel(engine: Engine, model: Model, options: Examin
     metric,
     seed,
     randomCircuits,
+    path: strongestPath(found.effects.effects.filter(({ edge }) => kept.has(edgeLabel(edge)))),
     run: step('proof', 0, 1),
   });
 

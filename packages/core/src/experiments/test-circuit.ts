@@ -21,6 +21,8 @@ export interface TestCircuitOptions {
   readonly metric: Metric;
   readonly seed: number;
   readonly randomCircuits: number;
+  /** The edges whose weights are edited, chosen on other data than these; by the effects on these data if left out. */
+  readonly path?: readonly Edge[];
   readonly run?: Pick<RunOptions, 'signal' | 'memoryBytes' | 'threads' | 'onProgress'>;
 }
 
@@ -43,7 +45,7 @@ export async function testCircuit(
   heldBack: TaskData,
   edges: readonly Edge[],
   circuit: readonly Edge[],
-  { ablation, metric, seed, randomCircuits, run = {} }: TestCircuitOptions,
+  { ablation, metric, seed, randomCircuits, path: chosen, run = {} }: TestCircuitOptions,
 ): Promise<CircuitTest> {
   const { onProgress, ...quiet } = run;
   const step = (from: number, to: number) => ({
@@ -61,7 +63,7 @@ export async function testCircuit(
   const attention = await attentionOnAnswer(engine, heldBack, circuit, ablation, quiet);
   const zero = effects.find((entry) => entry.ablation === 'zero');
   const kept = new Set(circuit.map(edgeLabel));
-  const path = strongestPath((zero?.effects ?? []).filter(({ edge }) => kept.has(edgeLabel(edge))));
+  const path = chosen ?? strongestPath((zero?.effects ?? []).filter(({ edge }) => kept.has(edgeLabel(edge))));
   const weightEdit =
     path.length > 0 ? await testWeightEdit(engine, model, heldBack, path, { metric, seed, ...quiet }) : null;
   onProgress?.(1);
