@@ -200,21 +200,7 @@ impl Call {
         if std::mem::replace(&mut self.used, true) {
             return Err(ExecError::new(Code::BadInput, "A call runs once; bind the program again."));
         }
-        let result = catch_unwind(AssertUnwindSafe(|| self.execute_steps(run)));
-        result.unwrap_or_else(|payload| {
-            let text = payload
-                .downcast_ref::<String>()
-                .map(String::as_str)
-                .or_else(|| payload.downcast_ref::<&str>().copied());
-            let step = run.progress();
-            Err(ExecError::new(
-                Code::Panic,
-                format!(
-                    "The engine failed in step {step}: {}. This is a defect; please report it.",
-                    text.unwrap_or("unknown")
-                ),
-            ))
-        })
+        caught(run, || self.execute_steps(run))
     }
 
     fn execute_steps(&mut self, run: &Run) -> Result<(), ExecError> {
@@ -248,5 +234,38 @@ impl Call {
             }
         }
         result
+    }
+}
+
+/// A panic in the work as an error that says in which step it happened.
+fn caught(run: &Run, work: impl FnOnce() -> Result<(), ExecError>) -> Result<(), ExecError> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|payload| {
+        let text =
+            payload.downcast_ref::<String>().map(String::as_str).or_else(|| payload.downcast_ref::<&str>().copied());
+        let step = run.progress();
+        let text = text.unwrap_or("unknown");
+        Err(ExecError::new(
+            Code::Panic,
+            format!("The engine failed in step {step}: {text}. This is a defect; please report it."),
+        ))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pool;
+
+    #[test]
+    fn a_panic_in_a_step_or_in_a_thread_of_the_pool_is_an_error_and_the_next_call_works() {
+        let run = Run::default();
+        let error = caught(&run, || panic!("planted {}", 7)).unwrap_err();
+        assert_eq!((error.code, error.message.contains("planted 7")), (Code::Panic, true));
+        let error = caught(&run, || {
+            pool::run(3, 30, &|task| assert!(task != 11, "planted in a thread"));
+            Ok(())
+        });
+        assert_eq!(error.unwrap_err().code, Code::Panic);
+        assert!(caught(&run, || Ok(())).is_ok());
     }
 }
