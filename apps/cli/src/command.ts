@@ -17,9 +17,10 @@ export interface Definition<O extends Options> {
   readonly options: O;
   readonly examples: readonly Example[];
   /**
-   * Results go to `io.stdout`, all else to `io.stderr`. A user's mistake is a CircuitscopeError.
+   * Results go to `io.stdout`, all else to `io.stderr`. A user's mistake is a CircuitscopeError. `line` is the command
+   * line as it was given, for the record of the run.
    */
-  readonly run: (options: Values<O & typeof always>, io: Io) => Promise<void>;
+  readonly run: (options: Values<O & typeof always>, io: Io, line: readonly string[]) => Promise<void>;
 }
 
 /** A command whatever its options are. */
@@ -46,7 +47,7 @@ export function command<const O extends Options>(definition: Definition<O>): Com
     invoke: async (words, io, name) => {
       // Help is for people who do not know the options yet, so it comes before their checks.
       if (asksForHelp(words)) io.stdout.write(helpOf(self, name));
-      else await run(parseOptions(options, words, name), io);
+      else await run(parseOptions(options, words, name), io, ['circuitscope', ...name.split(' '), ...words]);
     },
   };
   return self;

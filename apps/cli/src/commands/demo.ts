@@ -61,7 +61,7 @@ export const demo = command({
       about: 'your checkpoint, as one JSON document',
     },
   ],
-  run: async (options, io) => {
+  run: async (options, io, line) => {
     const source = modelSource(options.model, io);
     const { model, member } = await openModel(source);
     const { executor, fallbackReason } = await chooseExecutor();
@@ -84,7 +84,7 @@ export const demo = command({
         },
         {
           again: options.again,
-          command: ['circuitscope', 'demo', ...(options.model ? ['--model', options.model] : [])],
+          command: line,
         },
       );
     });

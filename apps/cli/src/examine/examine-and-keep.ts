@@ -6,7 +6,7 @@ import {
   hashTask,
   type Model,
   modelRef,
-  NUMERICS_VERSION,
+  numericsVersion,
   TOOL_VERSION,
 } from '@circuitscope/core';
 import type { Executor } from '@circuitscope/core/plan';
@@ -49,7 +49,7 @@ export async function examineAndKeep(
     ...(graphHash ? { graph: graphHash } : {}),
     parameters: { ablation, metric, prune: { ...prune }, seed, examples, randomCircuits, bos, name, source },
     data: tasks,
-    numericsVersion: NUMERICS_VERSION,
+    numericsVersion: numericsVersion(executor.info),
     toolVersion: TOOL_VERSION,
   });
   const known = again ? null : findByAction(workspace, key);

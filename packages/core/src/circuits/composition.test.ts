@@ -3,7 +3,7 @@ import { loadModel, type Model, modelFromCheckpoint } from '../architectures/ind
 import { recorded, sharedFolder, sharedJson, sharedPath, withoutShared } from '../architectures/shared-data.ts';
 import { memoryCheckpoint } from '../checkpoints/index.ts';
 import { Rng, type Tensor } from '../tensor/index.ts';
-import { composition, denseComposition, randomBaseline } from './composition.ts';
+import { composition, randomBaseline } from './composition.ts';
 import { frobenius, type Matrix, multiply, readingMatrix, transposed, writingMatrix } from './head-matrices.ts';
 import { randomAttentionOnly, randomGroupedLlama } from './random-model.fixture.ts';
 
@@ -138,3 +138,9 @@ describe.skipIf(!sharedFolder)(`recorded composition${sharedFolder ? '' : ` (ski
     return modelFromCheckpoint(memoryCheckpoint(folder, config, tensors), folder);
   }
 });
+
+/** The ratio as it is written down, over whole d_model × d_model matrices: the oracle of the factored one. */
+function denseComposition(ov: Matrix, reader: Matrix): number {
+  const norms = frobenius(ov) * frobenius(reader);
+  return norms > 0 ? frobenius(multiply(ov, reader)) / norms : 0;
+}

@@ -1,6 +1,6 @@
 import type { Model } from '../architectures/index.ts';
 import { Rng } from '../tensor/index.ts';
-import { frobenius, type Matrix, multiply, readingMatrix, transposed, writingMatrix } from './head-matrices.ts';
+import { type Matrix, multiply, readingMatrix, transposed, writingMatrix } from './head-matrices.ts';
 
 export interface Composition {
   /** ‖W_OV¹ R‖ / (‖W_OV¹‖ ‖R‖): how much of what head 1 writes lies where head 2 reads. Never negative, no sign. */
@@ -85,10 +85,4 @@ export function randomBaseline(width: number, headWidth: number): number {
   }
   baselines.set(key, sum / pairs);
   return sum / pairs;
-}
-
-/** The dense form of the same ratio; the oracle of the factored one. */
-export function denseComposition(ov: Matrix, reader: Matrix): number {
-  const norms = frobenius(ov) * frobenius(reader);
-  return norms > 0 ? frobenius(multiply(ov, reader)) / norms : 0;
 }

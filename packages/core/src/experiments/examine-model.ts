@@ -32,7 +32,7 @@ import { examineDirection } from './examine-direction.ts';
 import { describeCircuit } from './find-circuit.ts';
 import { testCircuit, weightEditFinding } from './test-circuit.ts';
 import { verdictOf } from './verdict.ts';
-import { NUMERICS_VERSION, TOOL_VERSION } from './versions.ts';
+import { numericsVersion, TOOL_VERSION } from './versions.ts';
 
 /** The acts in their order; progress names them. */
 export const acts = ['load', 'features', 'circuit', 'proof'] as const;
@@ -99,7 +99,7 @@ export async function examineModel(engine: Engine, model: Model, options: Examin
     run: step('proof', 0, 1),
   });
 
-  const provenance = provenanceOf(options, discovery, heldBack);
+  const provenance = provenanceOf(options, discovery, heldBack, numericsVersion(engine.executor.info));
   const circuit = circuitRecord({
     model,
     modelRef: reference,
@@ -199,12 +199,12 @@ function featuresOf(direction: DirectionFinding | null): Feature[] {
   return [{ kind: 'direction', id: 'direction-1', site, vector, predicate, label: predicate, scores: { auroc } }];
 }
 
-function provenanceOf(options: ExamineOptions, discovery: TaskData, proof: TaskData): Provenance {
+function provenanceOf(options: ExamineOptions, discovery: TaskData, proof: TaskData, numerics: string): Provenance {
   const { ablation, metric, prune, seed, examples, randomCircuits, bos } = options;
   return {
     tool: 'circuitscope',
     toolVersion: TOOL_VERSION,
-    numericsVersion: NUMERICS_VERSION,
+    numericsVersion: numerics,
     method: 'exact edge patching with pruning, tested on held-back examples',
     parameters: { ablation, metric, prune: { ...prune }, examples, randomCircuits, bos },
     seeds: [seed, seed + 1],

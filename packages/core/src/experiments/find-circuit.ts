@@ -17,7 +17,7 @@ import {
 import { decompose, edgesOf } from '../graph/index.ts';
 import type { Engine, RunOptions } from '../plan/index.ts';
 import { effectsOfCuts } from './test-circuit.ts';
-import { NUMERICS_VERSION, TOOL_VERSION } from './versions.ts';
+import { numericsVersion, TOOL_VERSION } from './versions.ts';
 
 export interface FindCircuitOptions {
   readonly name: string;
@@ -69,7 +69,7 @@ export async function findCircuit(engine: Engine, model: Model, options: FindCir
     provenance: {
       tool: 'circuitscope',
       toolVersion: TOOL_VERSION,
-      numericsVersion: NUMERICS_VERSION,
+      numericsVersion: numericsVersion(engine.executor.info),
       method: 'exact edge patching with pruning',
       parameters: { ablation, metric, prune: { ...prune } },
       seeds: [...seeds],

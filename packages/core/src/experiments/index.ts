@@ -16,4 +16,4 @@ export {
   type ValidatedCircuit,
   validateCircuit,
 } from './validate-circuit.ts';
-export { NUMERICS_VERSION, TOOL_VERSION } from './versions.ts';
+export { numericsVersion, TOOL_VERSION } from './versions.ts';

@@ -20,7 +20,7 @@ import {
 import { decompose, type Edge, edgesOf } from '../graph/index.ts';
 import type { Engine, RunOptions } from '../plan/index.ts';
 import { testCircuit } from './test-circuit.ts';
-import { NUMERICS_VERSION, TOOL_VERSION } from './versions.ts';
+import { numericsVersion, TOOL_VERSION } from './versions.ts';
 
 export interface ValidateCircuitOptions {
   /** Content digest of the record that is tested. */
@@ -75,7 +75,7 @@ export async function validateCircuit(
     provenance: {
       ...provenance,
       toolVersion: TOOL_VERSION,
-      numericsVersion: NUMERICS_VERSION,
+      numericsVersion: numericsVersion(engine.executor.info),
       method: provenance.method.endsWith(TESTED) ? provenance.method : `${provenance.method}${TESTED}`,
       parameters: { found: provenance.parameters, tested: { record, metric, ablation, seed, randomCircuits } },
       seeds: [...new Set([...provenance.seeds, seed])],

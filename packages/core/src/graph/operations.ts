@@ -5,8 +5,8 @@ import type { Attributes, Dim } from './graph.ts';
 // What each computes stands beside its reference implementation in ../kernels/reference/<name>.ts.
 
 /**
- * Which input positions an output position may depend on. A sweep trusts this, so a property test perturbs single
- * positions and compares (`reach.test.ts`).
+ * Which input positions an output position may depend on: what reuse of earlier positions would rest on. A wrong one would
+ * make wrong numbers in silence, so a property test perturbs single positions and compares (`reach.test.ts`).
  * `pointwise`: only the same position; `causal`: positions up to its own; `all`: any.
  */
 export type Reach = 'pointwise' | 'causal' | 'all';

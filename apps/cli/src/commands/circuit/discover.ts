@@ -1,5 +1,5 @@
 import type { Metric, PruneBy } from '@circuitscope/core';
-import { findCircuit, hashTask, NUMERICS_VERSION, TOOL_VERSION } from '@circuitscope/core';
+import { findCircuit, hashTask, numericsVersion, TOOL_VERSION } from '@circuitscope/core';
 import { modelRef } from '@circuitscope/core/architectures';
 import { type Ablation, CircuitscopeError, parseCircuit, type Task } from '@circuitscope/schema';
 import { actionKey, findByAction, getRecord, putRecord, runRecord, saveRun } from '@circuitscope/workspace';
@@ -54,7 +54,7 @@ export const discover = command({
       about: 'exactly the edges that were written by hand',
     },
   ],
-  run: async (options, io) => {
+  run: async (options, io, line) => {
     if (options.recover !== undefined && options.threshold !== undefined) {
       throw new CircuitscopeError('bad_option', '--recover and --threshold are two rules; keep one of them.', {
         at: '--threshold',
@@ -74,7 +74,7 @@ export const discover = command({
       ...(graphHash ? { graph: graphHash } : {}),
       parameters: { name, metric, ablation, prune: { ...prune }, seeds: [...seeds], source },
       data: [hashTask(task)],
-      numericsVersion: NUMERICS_VERSION,
+      numericsVersion: numericsVersion(engine.executor.info),
       toolVersion: TOOL_VERSION,
     });
     const kept = await withWorkspace(options, io, async (workspace) => {
@@ -99,7 +99,6 @@ export const discover = command({
       });
       const { hash } = putRecord(workspace, circuit, { actionKey: key, keep: true });
       const wallTimeMs = performance.now() - start;
-      const words = ['circuitscope', 'circuit', 'discover', '--model', options.model];
       saveRun(
         workspace,
         runRecord({
@@ -108,7 +107,7 @@ export const discover = command({
           startedAt,
           wallTimeMs,
           executor: engine.executor.info,
-          command: words,
+          command: line,
         }),
       );
       return { circuit, hash, taskHash: keepTask(), found: false, dir: workspace.dir };

@@ -1,6 +1,6 @@
 import {
   hashTask,
-  NUMERICS_VERSION,
+  numericsVersion,
   requireModelOf,
   TOOL_VERSION,
   validateCircuit,
@@ -49,7 +49,7 @@ export const validate = command({
       about: 'a record in a file, on examples of yours',
     },
   ],
-  run: async (options, io) => {
+  run: async (options, io, line) => {
     const start = performance.now();
     const startedAt = Date.now();
     const open = namesFile(options.circuit, io) ? withWorkspace : withExistingWorkspace;
@@ -78,13 +78,12 @@ export const validate = command({
         ...(circuit.model.graphHash ? { graph: circuit.model.graphHash } : {}),
         parameters: { circuit: hash, seed, randomCircuits, source },
         data: [hashTask(task)],
-        numericsVersion: NUMERICS_VERSION,
+        numericsVersion: numericsVersion(engine.executor.info),
         toolVersion: TOOL_VERSION,
       });
       const taskHash = putRecord(workspace, task, { keep: true }).hash;
       const kept = putRecord(workspace, tested.circuit, { actionKey: key, keep: true }).hash;
       const wallTimeMs = performance.now() - start;
-      const words = ['circuitscope', 'circuit', 'validate', options.circuit];
       saveRun(
         workspace,
         runRecord({
@@ -93,7 +92,7 @@ export const validate = command({
           startedAt,
           wallTimeMs,
           executor: engine.executor.info,
-          command: words,
+          command: line,
         }),
       );
 

@@ -30,10 +30,6 @@ export function param(call: KernelCall, index: number): Tensor {
   throw missing(call, kernelSpec(call.kernel).params[index]);
 }
 
-export function optionalParam(call: KernelCall, index: number): Tensor | null {
-  return call.params[index] ?? null;
-}
-
 /** A flat parameter; its shape may be written in more than one dimension, its length may not vary. */
 export function vectorParam(call: KernelCall, index: number, length: number): Floats {
   const { data } = param(call, index);
