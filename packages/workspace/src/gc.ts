@@ -64,16 +64,6 @@ export function gc({ dir, catalogue }: Workspace, options: GcOptions = {}): Remo
   return removed;
 }
 
-/** Removes the files that killed processes left unfinished. */
-export function pruneUnfinished({ dir }: Workspace, graceMs = HOUR): Removed[] {
-  const found = unfinished(dir).filter((path) => isOld(path, graceMs));
-  return found.map((path) => {
-    const bytes = lstatSync(path, { throwIfNoEntry: false })?.size ?? 0;
-    rmSync(path, { force: true });
-    return { path, bytes };
-  });
-}
-
 /** Everything that the roots lead to: a record refers to another artefact by writing its hash anywhere inside. */
 function reachable(artefacts: readonly FoundFile[], roots: readonly Hash[], strict: boolean): Set<Hash> {
   const files = new Map<Hash, FoundFile[]>();

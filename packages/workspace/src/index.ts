@@ -1,5 +1,5 @@
 export { type Action, actionKey, digestJson } from './action-key.ts';
-export { type GcOptions, gc, pruneUnfinished, type Removed } from './gc.ts';
+export { type GcOptions, gc, type Removed } from './gc.ts';
 export { actionsOf, type Listed, type ListedRun, list, resolveHash, runsOf } from './list.ts';
 export { rebuild } from './rebuild.ts';
 export { findByAction, getJson, getRecord, type Put, type PutOptions, putRecord } from './records.ts';
