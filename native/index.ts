@@ -36,7 +36,10 @@ export interface NativeStore {
     shape: number[],
     strides: number[],
   ): void;
-  /** A weight that the addon copies. Replaces a weight of the same name. Throws `bad_param`. */
+  /**
+   * A weight that the addon copies. Replaces a weight of the same name; with the shape of that one it takes its memory, so
+   * that defining it after every training step is cheap. Runs under way keep what they began with. Throws `bad_param`.
+   */
   defineOwned(name: string, data: Float32Array, shape: number[], strides: number[]): void;
   /** Forgets a weight; runs that use it keep it until they end. */
   remove(name: string): void;

@@ -128,8 +128,10 @@ pub fn write(what: &str, array: &Unknown<'_>, entries: Entries<'_>) -> napi::Res
     Ok(())
 }
 
-/// The entries of a Float32Array; one whose buffer was transferred has none.
-pub fn floats(what: &str, array: &Unknown<'_>) -> napi::Result<Vec<f32>, ErrorCode> {
+/// The entries of a Float32Array, in place of what `to` held; one whose buffer was transferred has none.
+pub fn read_floats(what: &str, array: &Unknown<'_>, to: &mut Vec<f32>) -> napi::Result<(), ErrorCode> {
     let from = memory(what, array, Kind::F32, None)?;
-    Ok(from.0.iter().map(|entry| f32::from_bits(entry.load(Ordering::Relaxed))).collect())
+    to.clear();
+    to.extend(from.0.iter().map(|entry| f32::from_bits(entry.load(Ordering::Relaxed))));
+    Ok(())
 }

@@ -1,5 +1,5 @@
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use circuitscope_kernels::exec::{Mapping, Store};
 use circuitscope_kernels::half::Dtype;
@@ -23,13 +23,18 @@ pub struct NativeStoreBytes {
 #[napi]
 pub struct NativeStore {
     pub(crate) store: Arc<Store>,
+    /// Where weights that are defined again come in: fresh pages would cost as much as the copy.
+    staged: Mutex<Vec<f32>>,
 }
+
+/// A larger staging area (64 MiB) is given back after use.
+const KEPT_FLOATS: usize = 16 << 20;
 
 #[napi]
 impl NativeStore {
     #[napi(constructor)]
     pub fn new() -> napi::Result<Self, ErrorCode> {
-        guarded(|| Ok(NativeStore { store: Arc::new(Store::new(active_isa()?)) }))
+        guarded(|| Ok(NativeStore { store: Arc::new(Store::new(active_isa()?)), staged: Mutex::default() }))
     }
 
     /// Throws `bad_file`.
@@ -73,7 +78,8 @@ impl NativeStore {
         })
     }
 
-    /// Copies the data. Throws `bad_param`, `bad_input`.
+    /// Copies the data. A dense weight that is defined again with its old shape keeps its memory while no run uses it.
+    /// Throws `bad_param`, `bad_input`.
     #[napi]
     pub fn define_owned(
         &self,
@@ -83,9 +89,19 @@ impl NativeStore {
         strides: Vec<f64>,
     ) -> napi::Result<(), ErrorCode> {
         guarded(|| {
-            let data = array::floats(&name, &data)?;
             let (shape, strides) = (sizes("shape", &shape)?, sizes("strides", &strides)?);
-            self.store.define_owned(&name, data, &shape, &strides).map_err(js_error)
+            let mut staged = self.staged.lock().unwrap_or_else(PoisonError::into_inner);
+            if self.store.can_redefine(&name, &shape, &strides) {
+                array::read_floats(&name, &data, &mut staged)?;
+                let defined = self.store.redefine(&name, &staged, &shape).map_err(js_error);
+                if staged.capacity() > KEPT_FLOATS {
+                    *staged = Vec::new();
+                }
+                return defined;
+            }
+            let mut own = Vec::new();
+            array::read_floats(&name, &data, &mut own)?;
+            self.store.define_owned(&name, own, &shape, &strides).map_err(js_error)
         })
     }
 

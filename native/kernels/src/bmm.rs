@@ -3,11 +3,12 @@
 use crate::error::KernelError;
 use crate::gemm::{Context, RowsMut, SharedFloats, extent};
 use crate::half::Dtype;
+use crate::isa::Isa;
 use crate::micro::{self, Micro};
 use crate::pack::same;
 use crate::pool;
 use crate::scratch::with_scratch;
-use crate::sweep::{Blocks, Sweep, ZeroRun, pack_block};
+use crate::sweep::{Blocks, Sweep, ZeroRun, copy_line, pack_block};
 
 /// What an element of A that is exactly ±0 does.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -93,7 +94,7 @@ pub fn bmm(
         // SAFETY: the strides of C were checked to stay inside it and to give each task elements of its own.
         let done = unsafe {
             let c_start = out.get().add(o * c.batch[0] + i * c.batch[1] + first * c.row);
-            multiply(ctx, micro, sizes, a, b, c_start, c.row, zeros)
+            multiply(ctx, micro, sizes, a, b, c_start, c.row, zeros, false)
         };
         if done.is_none() {
             short.store(true, std::sync::atomic::Ordering::Relaxed);
@@ -114,6 +115,30 @@ pub fn product(
     c: RowsMut<'_>,
     zeros: Zeros,
 ) -> Result<(), KernelError> {
+    product_from(ctx, sizes, a, b, c, zeros, false)
+}
+
+/// C += A · B: as [`product`], but every chain continues from what stands in C.
+pub fn product_onto(
+    ctx: &Context<'_>,
+    sizes: Sizes,
+    a: View<'_>,
+    b: View<'_>,
+    c: RowsMut<'_>,
+    zeros: Zeros,
+) -> Result<(), KernelError> {
+    product_from(ctx, sizes, a, b, c, zeros, true)
+}
+
+fn product_from(
+    ctx: &Context<'_>,
+    sizes: Sizes,
+    a: View<'_>,
+    b: View<'_>,
+    c: RowsMut<'_>,
+    zeros: Zeros,
+    onto: bool,
+) -> Result<(), KernelError> {
     let Sizes { m, n, k } = sizes;
     same("rows of C", m, c.rows)?;
     check_view("A", a.data.len(), [(m, a.row), (k, a.column)])?;
@@ -129,7 +154,7 @@ pub fn product(
         return Ok(());
     }
     // SAFETY: C was checked and is held uniquely by this call.
-    let done = unsafe { multiply(ctx, micro::of(ctx.isa), sizes, a, b, c.data.as_mut_ptr(), c.step, zeros) };
+    let done = unsafe { multiply(ctx, micro::of(ctx.isa), sizes, a, b, c.data.as_mut_ptr(), c.step, zeros, onto) };
     done.ok_or(KernelError::TooLarge { what: "packed operands" })?;
     ctx.result()
 }
@@ -198,6 +223,7 @@ unsafe fn multiply(
     c: *mut f32,
     c_step: usize,
     zeros: Zeros,
+    onto: bool,
 ) -> Option<()> {
     let nr = micro.nr;
     let blocks = Blocks::new(m, micro.mr);
@@ -212,14 +238,14 @@ unsafe fn multiply(
                 let rows = blocks.range(block);
                 let out = &mut a_packed[rows.start * k..rows.end * k];
                 let count = rows.len();
-                pack_block(a.data, rows, a.row, a.column, k, out);
+                pack_block(ctx.isa, a.data, rows, a.row, a.column, k, out);
                 if zeros == Zeros::Skip {
-                    runs.push(ZeroRun::find(out, count));
+                    runs.push(ZeroRun::find(ctx.isa, out, count));
                 }
             }
             for (panel, out) in b_packed.chunks_exact_mut(nr * k).enumerate() {
                 let first = direct + panel * nr;
-                pack_panel(b, first..n.min(first + nr), nr, out);
+                pack_panel(ctx.isa, b, first..n.min(first + nr), nr, out);
             }
         }
         let in_place = Sweep {
@@ -236,6 +262,7 @@ unsafe fn multiply(
             bias: None,
             c,
             c_step,
+            onto,
             cancel: ctx.cancel,
         };
         let packed = Sweep {
@@ -255,20 +282,20 @@ unsafe fn multiply(
 }
 
 /// Copies columns of B to `out` = `[k][nr]`, zeros in the lanes beyond them.
-fn pack_panel(b: View<'_>, columns: std::ops::Range<usize>, nr: usize, out: &mut [f32]) {
+fn pack_panel(isa: Isa, b: View<'_>, columns: std::ops::Range<usize>, nr: usize, out: &mut [f32]) {
     let (width, k) = (columns.len(), out.len() / nr);
     if width == nr && b.column != 1 {
         // The columns of B are the rows of its transpose.
-        return pack_block(b.data, columns, b.column, b.row, k, out);
+        return pack_block(isa, b.data, columns, b.column, b.row, k, out);
     }
     for (i, out) in out.chunks_exact_mut(nr).enumerate() {
         let start = i * b.row + columns.start * b.column;
         if b.column == 1 {
-            out[..width].copy_from_slice(&b.data[start..start + width]);
-        } else {
-            for (lane, out) in out[..width].iter_mut().enumerate() {
-                *out = b.data[start + lane * b.column];
-            }
+            copy_line(&b.data[start..start + width], out);
+            continue;
+        }
+        for (lane, out) in out[..width].iter_mut().enumerate() {
+            *out = b.data[start + lane * b.column];
         }
         out[width..].fill(0.0);
     }

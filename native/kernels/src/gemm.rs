@@ -55,9 +55,9 @@ pub struct Part {
 }
 
 /// Below this many multiply-adds waking other threads costs more than it gains.
-const WORTH_SHARING: usize = 1 << 16;
+pub(crate) const WORTH_SHARING: usize = 1 << 16;
 /// At most this much of A is packed at once (8 MiB), or one block of rows.
-const PACKED_FLOATS: usize = 2 << 20;
+pub(crate) const PACKED_FLOATS: usize = 2 << 20;
 /// A task holds no more row blocks, so that its part of A stays in L2, and no more panels, so that threads even out.
 const GROUP_BLOCKS: usize = 8;
 const GROUP_PANELS: usize = 16;
@@ -157,7 +157,7 @@ pub(crate) fn extent(rows: usize, step: usize, columns: usize) -> Result<usize, 
     step.checked_mul(rows - 1).and_then(|last| last.checked_add(columns)).ok_or(too_large)
 }
 
-fn check_rows(a: Rows<'_>, k: usize) -> Result<(), KernelError> {
+pub(crate) fn check_rows(a: Rows<'_>, k: usize) -> Result<(), KernelError> {
     let needed = extent(a.rows, a.step, k)?;
     if needed > a.data.len() {
         return Err(KernelError::OutOfRange { what: "rows of A", limit: a.data.len(), got: needed });
@@ -165,7 +165,12 @@ fn check_rows(a: Rows<'_>, k: usize) -> Result<(), KernelError> {
     Ok(())
 }
 
-fn check_output(c: &RowsMut<'_>, rows: usize, columns: usize, bias: Option<&[f32]>) -> Result<(), KernelError> {
+pub(crate) fn check_output(
+    c: &RowsMut<'_>,
+    rows: usize,
+    columns: usize,
+    bias: Option<&[f32]>,
+) -> Result<(), KernelError> {
     same("rows of C", rows, c.rows)?;
     if let Some(bias) = bias {
         same("length of the bias", columns, bias.len())?;
@@ -219,6 +224,7 @@ unsafe fn rows_times_panels(
             bias,
             c: c_start.wrapping_add(start * c.step),
             c_step: c.step,
+            onto: false,
             cancel: ctx.cancel,
         };
         if rows == 1 {
@@ -229,7 +235,7 @@ unsafe fn rows_times_panels(
         } else {
             let len = rows.checked_mul(k).ok_or(KernelError::TooLarge { what: "packed rows" })?;
             with_scratch(len, |packed| {
-                pack_rows(a, start, blocks, k, threads, packed);
+                pack_rows(ctx.isa, a, start, blocks, k, threads, packed);
                 // SAFETY: as for one row; `packed` holds rows * k floats.
                 unsafe { spread(&sweep(packed.as_ptr()), threads) };
             })
@@ -241,7 +247,7 @@ unsafe fn rows_times_panels(
 }
 
 /// Packs rows `start .. start + blocks.rows` of A into `[block][k][row of the block]`.
-fn pack_rows(a: Rows<'_>, start: usize, blocks: Blocks, k: usize, threads: usize, packed: &mut [f32]) {
+fn pack_rows(isa: Isa, a: Rows<'_>, start: usize, blocks: Blocks, k: usize, threads: usize, packed: &mut [f32]) {
     if k == 0 {
         return;
     }
@@ -253,7 +259,7 @@ fn pack_rows(a: Rows<'_>, start: usize, blocks: Blocks, k: usize, threads: usize
             // SAFETY: `packed` holds blocks.rows * k floats, the block's rows are below blocks.rows, and no two blocks
             // share a row.
             let out = unsafe { std::slice::from_raw_parts_mut(out.get().add(rows.start * k), rows.len() * k) };
-            pack_block(&a.data[start * a.step..], rows, a.step, 1, k, out);
+            pack_block(isa, &a.data[start * a.step..], rows, a.step, 1, k, out);
         }
     });
 }
@@ -262,7 +268,7 @@ fn pack_rows(a: Rows<'_>, start: usize, blocks: Blocks, k: usize, threads: usize
 ///
 /// # Safety
 /// As [`Sweep::group`], for all blocks and panels.
-unsafe fn spread(sweep: &Sweep<'_>, threads: usize) {
+pub(crate) unsafe fn spread(sweep: &Sweep<'_>, threads: usize) {
     let panels = sweep.panels();
     let row_groups = sweep.blocks.count.div_ceil(GROUP_BLOCKS);
     // About four tasks a thread, so that a thread that was held up does not hold up the rest.

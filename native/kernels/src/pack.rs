@@ -7,6 +7,7 @@ use crate::isa::Isa;
 use crate::micro;
 use crate::pool;
 use crate::scratch::{Line, as_bytes, as_bytes_mut, zeroed_lines};
+use crate::transpose::transpose;
 use std::ops::Range;
 
 /// A matrix `[k, n]` inside little-endian bytes of any alignment: element (i, j) is number
@@ -61,43 +62,77 @@ impl PackedMatrix {
 
     /// Packs for the panel width of `ctx.isa`, panels spread over `ctx.threads`.
     pub fn pack_with(ctx: &Context<'_>, source: MatrixSource<'_>) -> Result<PackedMatrix, KernelError> {
-        PackedMatrix::pack_each(ctx, source, &|_| {})
+        PackedMatrix::pack_each(ctx, source, None, &|_| {})
     }
 
-    /// The same; `packed` hears of each range of columns that is done, on the thread that did it, so that the source can
-    /// give its memory back while the rest is packed.
+    /// The same, in the memory of `spare` if it is a matrix of this size and type. `packed` hears of each range of columns
+    /// that is done, on the thread that did it, so that the source can give its memory back while the rest is packed.
     pub fn pack_each(
         ctx: &Context<'_>,
         source: MatrixSource<'_>,
+        spare: Option<PackedMatrix>,
         packed: &(dyn Fn(Range<usize>) + Sync),
     ) -> Result<PackedMatrix, KernelError> {
         source.check()?;
         let MatrixSource { k, n, dtype, .. } = source;
+        let mut matrix = PackedMatrix::empty(ctx, [k, n], dtype, spare)?;
+        let nr = matrix.nr;
+        matrix.fill(ctx, &|columns, out| {
+            match dtype.bytes() {
+                4 => fill_panel::<4>(&source, columns.clone(), nr, out),
+                _ => fill_panel::<2>(&source, columns.clone(), nr, out),
+            }
+            packed(columns);
+        })?;
+        Ok(matrix)
+    }
+
+    /// The transpose [n, k], in the memory of `spare` if it is a matrix of this size and type.
+    pub fn transposed(&self, ctx: &Context<'_>, spare: Option<PackedMatrix>) -> Result<PackedMatrix, KernelError> {
+        let mut matrix = PackedMatrix::empty(ctx, [self.n, self.k], self.dtype, spare)?;
+        same("panel width of a packed matrix", matrix.nr, self.nr)?;
+        matrix.fill(ctx, &|columns, out| match self.dtype.bytes() {
+            4 => transpose_panel::<4>(ctx.isa, self, columns, out),
+            _ => transpose_panel::<2>(ctx.isa, self, columns, out),
+        })?;
+        Ok(matrix)
+    }
+
+    /// A matrix whose padding is zero and whose elements are anything.
+    fn empty(
+        ctx: &Context<'_>,
+        [k, n]: [usize; 2],
+        dtype: Dtype,
+        spare: Option<PackedMatrix>,
+    ) -> Result<PackedMatrix, KernelError> {
         let nr = micro::of(ctx.isa).nr;
+        if let Some(spare) = spare
+            && (spare.k, spare.n, spare.nr, spare.dtype) == (k, n, nr, dtype)
+        {
+            return Ok(spare);
+        }
         let panel_bytes = nr.checked_mul(k).and_then(|len| len.checked_mul(dtype.bytes()));
         let total = panel_bytes.and_then(|bytes| bytes.checked_mul(n.div_ceil(nr)));
         let too_large = KernelError::TooLarge { what: "packed matrix" };
-        let (Some(panel_bytes), Some(total)) = (panel_bytes, total) else { return Err(too_large) };
-        let mut data = zeroed_lines(total.div_ceil(size_of::<Line>())).ok_or(too_large)?;
-        if total > 0 {
-            let shared = SharedBytes(as_bytes_mut(&mut data).as_mut_ptr());
-            pool::run(ctx.threads, n.div_ceil(nr), &|panel| {
-                if ctx.is_cancelled() {
-                    return;
-                }
-                // SAFETY: panel < ceil(n / nr), so the range lies inside the `total` bytes of `data`, and no two tasks
-                // share a panel.
-                let out = unsafe { std::slice::from_raw_parts_mut(shared.get().add(panel * panel_bytes), panel_bytes) };
-                let columns = panel * nr..n.min((panel + 1) * nr);
-                match dtype.bytes() {
-                    4 => fill_panel::<4>(&source, columns.clone(), nr, out),
-                    _ => fill_panel::<2>(&source, columns.clone(), nr, out),
-                }
-                packed(columns);
-            });
-        }
-        ctx.result()?;
+        let Some(total) = total else { return Err(too_large) };
+        let data = zeroed_lines(total.div_ceil(size_of::<Line>())).ok_or(too_large)?;
         Ok(PackedMatrix { k, n, nr, dtype, data })
+    }
+
+    /// Calls `body` with the columns of each panel and its bytes, on the threads of `ctx`.
+    fn fill(&mut self, ctx: &Context<'_>, body: &(dyn Fn(Range<usize>, &mut [u8]) + Sync)) -> Result<(), KernelError> {
+        let (n, nr, panel_bytes) = (self.n, self.nr, self.nr * self.k * self.dtype.bytes());
+        let shared = SharedBytes(as_bytes_mut(&mut self.data).as_mut_ptr());
+        pool::run(ctx.threads, n.div_ceil(nr), &|panel| {
+            if ctx.is_cancelled() {
+                return;
+            }
+            // SAFETY: panel < ceil(n / nr), so the range lies inside the bytes of all panels that `empty` reserved, and no
+            // two tasks share a panel.
+            let out = unsafe { std::slice::from_raw_parts_mut(shared.get().add(panel * panel_bytes), panel_bytes) };
+            body(panel * nr..n.min((panel + 1) * nr), out);
+        });
+        ctx.result()
     }
 
     pub fn k(&self) -> usize {
@@ -205,6 +240,30 @@ fn fill_panel<const B: usize>(source: &MatrixSource<'_>, columns: std::ops::Rang
             let start = first + column * source.sn + block * 16 * source.sk;
             for row in 0..rows {
                 out[row * nr + column] = elements[start + row * source.sk];
+            }
+        }
+    }
+}
+
+/// Copies rows `columns` of a matrix, B bytes per element, into a panel of its transpose: squares of nr × nr that lie in
+/// one piece on either side.
+fn transpose_panel<const B: usize>(isa: Isa, from: &PackedMatrix, columns: Range<usize>, out: &mut [u8]) {
+    let (nr, width) = (from.nr, columns.len());
+    for (panel, out) in out.chunks_mut(nr * nr * B).enumerate() {
+        let square = from.panel(panel, columns.start);
+        if B == 4 && width == nr {
+            // SAFETY: any four bytes are an f32; what is not aligned comes back apart, and there is nothing of that kind in
+            // panels, which begin on whole cache lines.
+            let (square, out) = unsafe { (square.align_to::<f32>(), out.align_to_mut::<f32>()) };
+            assert!(square.0.is_empty() && out.0.is_empty(), "a panel that begins inside a float");
+            let lanes = out.1.len() / nr;
+            transpose(isa, square.1, nr, [nr, lanes], out.1);
+            continue;
+        }
+        let ((square, _), (out, _)) = (square.as_chunks::<B>(), out.as_chunks_mut::<B>());
+        for (lane, out) in out.chunks_exact_mut(nr).enumerate() {
+            for (out, line) in out[..width].iter_mut().zip(square.chunks_exact(nr)) {
+                *out = line[lane];
             }
         }
     }

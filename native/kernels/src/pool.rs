@@ -148,7 +148,11 @@ pub fn run(threads: usize, tasks: usize, task: &(dyn Fn(usize) + Sync)) {
     let mut workers = match WORKERS.try_lock() {
         Ok(workers) => workers,
         Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-        Err(TryLockError::WouldBlock) => return inline(),
+        Err(TryLockError::WouldBlock) => {
+            // Its tasks are inside all the same: what they start stays on this thread, even if the pool is free by then.
+            let _inside = Inside::enter();
+            return inline();
+        }
     };
     grow(&mut workers, helpers);
     let helpers = &workers[..helpers.min(workers.len())];

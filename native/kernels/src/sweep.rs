@@ -5,7 +5,10 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::half::Dtype;
+use crate::isa::Isa;
 use crate::micro::{MAX_COLUMNS, MAX_ROWS, Micro, Tile, TileFn};
+use crate::ops::per_isa;
+use crate::transpose::transpose;
 
 /// Rows cut into blocks of at most `mr`, as even as can be: 13 rows are 7 + 6, not 12 + 1.
 #[derive(Clone, Copy)]
@@ -27,8 +30,35 @@ impl Blocks {
 }
 
 /// Copies rows `[rows][k]` of a strided matrix to `out` = `[k][rows]`.
-pub(crate) fn pack_block(a: &[f32], rows: Range<usize>, row: usize, column: usize, k: usize, out: &mut [f32]) {
+pub(crate) fn pack_block(
+    isa: Isa,
+    a: &[f32],
+    rows: Range<usize>,
+    row: usize,
+    column: usize,
+    k: usize,
+    out: &mut [f32],
+) {
     let count = rows.len();
+    if row == 1 && k > 0 {
+        // The transpose of a matrix with adjacent columns: each step along k is one short run.
+        let last = (k - 1) * column + rows.end;
+        assert!(last <= a.len() && out.len() >= k * count, "a block outside its matrix");
+        match count {
+            12 => copy_runs::<12>(a, rows.start, column, k, out),
+            11 => copy_runs::<11>(a, rows.start, column, k, out),
+            10 => copy_runs::<10>(a, rows.start, column, k, out),
+            6 => copy_runs::<6>(a, rows.start, column, k, out),
+            5 => copy_runs::<5>(a, rows.start, column, k, out),
+            4 => copy_runs::<4>(a, rows.start, column, k, out),
+            _ => {
+                for (i, out) in out.chunks_exact_mut(count).take(k).enumerate() {
+                    out.copy_from_slice(&a[i * column + rows.start..i * column + rows.end]);
+                }
+            }
+        }
+        return;
+    }
     if column != 1 {
         for (i, out) in out.chunks_exact_mut(count).take(k).enumerate() {
             for (out, r) in out.iter_mut().zip(rows.clone()) {
@@ -37,56 +67,76 @@ pub(crate) fn pack_block(a: &[f32], rows: Range<usize>, row: usize, column: usiz
         }
         return;
     }
-    // Four rows at a time, in squares of four by four that the compiler turns into shuffles.
-    let line = |r: usize| &a[(rows.start + r) * row..][..k];
-    let mut r = 0;
-    while r + 4 <= count {
-        let (squares, rest) = line(r).as_chunks::<4>();
-        let lines = [1, 2, 3].map(|i| line(r + i));
-        let mut to = r;
-        for (i, first) in squares.iter().enumerate() {
-            let [second, third, fourth] = lines.map(|line| line[4 * i..4 * i + 4].as_array::<4>().unwrap());
-            for (k, column) in transpose([*first, *second, *third, *fourth]).iter().enumerate() {
-                out[to + k * count..to + k * count + 4].copy_from_slice(column);
-            }
-            to += 4 * count;
-        }
-        for (i, first) in rest.iter().enumerate() {
-            let i = 4 * squares.len() + i;
-            out[i * count + r..i * count + r + 4].copy_from_slice(&[*first, lines[0][i], lines[1][i], lines[2][i]]);
-        }
-        r += 4;
-    }
-    for r in r..count {
-        for (out, x) in out[r..].iter_mut().step_by(count).zip(line(r)) {
-            *out = *x;
+    let start = (rows.start * row).min(a.len());
+    transpose(isa, &a[start..], row, [count, k], out);
+}
+
+/// Copies one row of a panel; behind its columns come zeros.
+#[inline]
+pub(crate) fn copy_line(line: &[f32], out: &mut [f32]) {
+    match (line.as_array::<32>(), line.as_array::<16>(), out.len()) {
+        (Some(line), _, 32) => out.copy_from_slice(line),
+        (_, Some(line), 16) => out.copy_from_slice(line),
+        _ => {
+            out[..line.len()].copy_from_slice(line);
+            out[line.len()..].fill(0.0);
         }
     }
 }
 
-#[inline(always)]
-fn transpose(square: [[f32; 4]; 4]) -> [[f32; 4]; 4] {
-    std::array::from_fn(|i| std::array::from_fn(|j| square[j][i]))
+/// Runs of N floats, one every `step`, one after the other.
+fn copy_runs<const N: usize>(a: &[f32], start: usize, step: usize, k: usize, out: &mut [f32]) {
+    let (out, _) = out.as_chunks_mut::<N>();
+    for (i, out) in out.iter_mut().take(k).enumerate() {
+        let from = start + i * step;
+        out.copy_from_slice(&a[from..from + N]);
+    }
 }
 
-/// Where the zeros of a packed block are, as indices along k: none before `dense`, nothing else from `end` on.
-#[derive(Clone, Copy)]
+/// Where the zeros of a packed block are, as indices along k in ascending order: nothing else before `begin` and from `end`
+/// on, none in `dense`.
+#[derive(Clone)]
 pub(crate) struct ZeroRun {
-    dense: usize,
+    begin: usize,
+    dense: Range<usize>,
     end: usize,
 }
 
 impl ZeroRun {
-    /// Of a block `[k][rows]`. Under a causal mask both indices are close to the diagonal.
-    pub fn find(block: &[f32], rows: usize) -> ZeroRun {
-        // By the cache line first: whether there is a zero in one is a question without branches.
-        let holds = |line: &[f32], zero: bool| line.iter().fold(false, |found, &x| found | ((x == 0.0) == zero));
-        let first = |lines: &[f32]| lines.chunks(16).position(|line| holds(line, true)).map_or(lines.len(), |i| 16 * i);
-        let last = block.rchunks(16).position(|line| holds(line, false)).map_or(0, |i| block.len() - 16 * i);
-        let end = block[..last].iter().rposition(|&x| x != 0.0).map_or(0, |last| last / rows + 1);
-        let from = first(block);
-        let dense = block[from..].iter().position(|&x| x == 0.0).map_or(end, |first| (from + first) / rows);
-        ZeroRun { dense: dense.min(end), end }
+    /// Of a block `[k][rows]`. Under a causal mask the dense steps are all but the few beside the diagonal, whether the
+    /// block holds queries or keys.
+    pub fn find(isa: Isa, block: &[f32], rows: usize) -> ZeroRun {
+        let [first, last] = outermost(isa, block, false);
+        let (begin, end) = if first == block.len() { (0, 0) } else { (first / rows, last / rows + 1) };
+        let inner = &block[begin * rows..end * rows];
+        // The dense steps are those up to the first zero, or those behind the last one.
+        let [first, last] = outermost(isa, inner, true);
+        if first == inner.len() {
+            return ZeroRun { begin, dense: begin..end, end };
+        }
+        let (before, behind) = (begin + first / rows, begin + last / rows + 1);
+        let dense = if before - begin >= end - behind { begin..before } else { behind..end };
+        ZeroRun { begin, dense, end }
+    }
+}
+
+per_isa! {
+    /// Where the first and the last entry are that is zero, or that is not; the length, twice, where there is none.
+    fn outermost(x: &[f32], zero: bool) -> [usize; 2] {
+        // By the cache line first: whether there is one in it is a question without branches.
+        let holds = |line: &[f32]| line.iter().fold(false, |found, &x| found | ((x == 0.0) == zero));
+        let one = |&x: &f32| (x == 0.0) == zero;
+        let (lines, rest) = x.as_chunks::<16>();
+        let first = lines.iter().position(|line| holds(line)).map_or(lines.len() * 16, |line| line * 16);
+        let Some(first) = x[first..].iter().position(one).map(|at| first + at) else { return [x.len(); 2] };
+        let last = match rest.iter().rposition(one) {
+            Some(at) => lines.len() * 16 + at,
+            None => {
+                let line = lines.iter().rposition(|line| holds(line)).unwrap_or(0);
+                line * 16 + lines[line].iter().rposition(one).unwrap_or(0)
+            }
+        };
+        [first, last]
     }
 }
 
@@ -108,6 +158,8 @@ pub(crate) struct Sweep<'a> {
     pub bias: Option<&'a [f32]>,
     pub c: *mut f32,
     pub c_step: usize,
+    /// Whether the chains continue what stands in C; otherwise they start from +0.0.
+    pub onto: bool,
     pub cancel: Option<&'a AtomicBool>,
 }
 
@@ -149,13 +201,18 @@ impl Sweep<'_> {
                     let wanted = self.columns.start.max(panel * nr)..self.columns.end.min((panel + 1) * nr);
                     let first_column = wanted.start - self.columns.start;
                     let bias = self.bias.filter(|_| last).map(|bias| &bias[first_column..first_column + wanted.len()]);
-                    let zeros = self.zeros.map(|zeros| zeros[block]);
-                    // The part of this stretch without zeros, then the part where each is looked at; the rest is zeros.
-                    let middle = zeros.map_or(from + len, |zeros| zeros.dense.clamp(from, from + len));
-                    let end = zeros.map_or(middle, |zeros| zeros.end.clamp(from, from + len));
-                    for (start, end, skip) in [(from, middle, false), (middle, end, true)] {
-                        // An empty first part still has to write its zeros (and, without terms at all, its bias).
-                        if start == end && (skip || zeros.is_some() && from > 0) {
+                    let zeros = self.zeros.map(|zeros| &zeros[block]);
+                    // The part of this stretch without zeros, around it those where each is looked at; the rest is zeros.
+                    let whole = [from, from, from + len, from + len];
+                    let [begin, dense, mixed, end] = zeros.map_or(whole, |zeros| {
+                        [zeros.begin, zeros.dense.start, zeros.dense.end, zeros.end]
+                            .map(|at| at.clamp(from, from + len))
+                    });
+                    let mut first = from == 0 && !self.onto;
+                    for (start, end, skip) in [(begin, dense, true), (dense, mixed, false), (mixed, end, true)] {
+                        // Where there is nothing to add, the zeros that a chain starts from have to be written all the
+                        // same (and, without terms at all, the bias).
+                        if start == end && (skip || zeros.is_some() && !first) {
                             continue;
                         }
                         let kernel = match skip {
@@ -163,7 +220,7 @@ impl Sweep<'_> {
                             false => self.micro.tile(self.dtype, rows.len()),
                         };
                         // SAFETY: block and panel lie in the ranges of the caller and `end <= k`, so all three
-                        // pointers stay in their extents. A skipping part continues what the part before it wrote.
+                        // pointers stay in their extents. A later part continues what the part before it wrote.
                         unsafe {
                             let tile = Tile {
                                 k: end - start,
@@ -172,7 +229,7 @@ impl Sweep<'_> {
                                 b_step: self.b_step,
                                 c: self.c.add(rows.start * self.c_step + first_column),
                                 c_step: self.c_step,
-                                first: from == 0 && !skip,
+                                first: std::mem::take(&mut first),
                                 bias: std::ptr::null(),
                             };
                             self.tile(kernel, tile, rows.len(), wanted.start % nr, wanted.len(), bias);

@@ -103,7 +103,7 @@ fn by_hand(weights: &Weights, ids: &[i32], rows: usize, pos: usize) -> [Vec<f32>
     ops::norm(&ctx, norm, &x, NormOut { out: &mut normal, scale: None, normalized: None }).unwrap();
     let q = naive([rows * pos, 12, 12], &normal, &weights.qkv, None);
     let (mut z, mut pattern) = (vec![0.0; x.len()], vec![0.0; rows * 3 * pos * pos]);
-    let heads = Heads { rows, pos, heads: 3, kv_heads: 3, width: 4 };
+    let heads = Heads { rows, pos, keys: pos, heads: 3, kv_heads: 3, width: 4 };
     let masking = Masking { scale: 0.5, causal: true, keys: None };
     ops::attention(
         &ctx,
@@ -274,6 +274,11 @@ fn long_kernels_and_long_programs_stop_within_50_ms() {
             ),
             8192,
         ),
+        (
+            "linear_grad_weight",
+            one("linear_grad_weight", json!(["n", 1024]), json!([1, 1024, 1024]), json!([]), json!({}), 2),
+            1 << 15,
+        ),
         ("softmax", one("softmax", json!(["n", 1 << 16]), json!(["n", 1 << 16]), json!([]), json!({}), 1), 800),
         ("doublings", doublings(20_000, 2), 100_000),
     ];
@@ -377,6 +382,17 @@ fn mutate(json: &mut Json, random: &mut Random) {
                 "gather_rows",
                 "columns",
                 "mix",
+                "mix_transposed",
+                "attention_grad",
+                "linear_grad_weight",
+                "head_linear_grad_weight",
+                "column_sum",
+                "embed_grad",
+                "scatter_rows",
+                "cross_entropy_grad",
+                "edge_read_grad",
+                "norm_grad",
+                "outer",
                 "repeat",
                 "pos",
             ];

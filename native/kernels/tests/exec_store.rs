@@ -141,6 +141,122 @@ fn a_matrix_may_lie_in_its_file_with_any_strides() {
 }
 
 #[test]
+fn a_matrix_is_multiplied_with_from_either_side_and_both_panels_have_the_same_elements() {
+    let mut random = Random(3);
+    for (k, n) in [(37, 53), (64, 64), (1, 70), (33, 1)] {
+        let (x, y) = (random.floats(3 * k), random.floats(3 * n));
+        for dtype in [Dtype::F32, Dtype::Bf16] {
+            let bits: Vec<u16> = (0..k * n).map(|_| (random.bits() as u16 & 0x83ff) | 0x3800).collect();
+            let w: Vec<f32> = bits.iter().map(|&bits| Bf16(bits).to_f32()).collect();
+            let raw = match dtype {
+                Dtype::F32 => bytes(&w),
+                _ => bits.iter().flat_map(|bits| bits.to_le_bytes()).collect(),
+            };
+            let file = Scratch::new(&format!("sides-{k}-{dtype:?}"), &raw);
+            let transposed: Vec<f32> = (0..n * k).map(|at| w[at % k * n + at / k]).collect();
+            let wish = [naive([3, k, n], &x, &w, None), naive([3, n, k], &y, &transposed, None)];
+            for isa in Isa::available() {
+                // Mapped or owned, whichever side comes first.
+                for (owned, first) in [(false, 0), (false, 1), (true, 0), (true, 1)] {
+                    let store = Store::new(isa);
+                    if owned {
+                        store.define_owned("w", w.clone(), &[k, n], &[n, 1]).unwrap();
+                    } else {
+                        let mapped = store.map_file(&file.0, raw.len() as u64).unwrap();
+                        let mapping = Mapping { file: mapped, byte_offset: 0, dtype, offset: 0 };
+                        store.define_mapped("w", mapping, &[k, n], &[n, 1]).unwrap();
+                    }
+                    for side in [first, 1 - first] {
+                        let got = match side {
+                            0 => use_matrix(&store, "linear", json!({}), &x, &[], [3, n]),
+                            _ => use_matrix(&store, "linear", json!({ "transposed": true }), &y, &[], [3, k]),
+                        };
+                        assert!(same_bits(&got, &wish[side]), "{k} {n} {dtype:?} {isa:?} {owned} {first} {side}");
+                        let last = [(k - 1) as i32, 0];
+                        let rows = use_matrix(&store, "embed", json!({}), &[], &last, [2, n]);
+                        assert!(same_bits(&rows, &[&w[(k - 1) * n..], &w[..n]].concat()));
+                        let last = [(n - 1) as i32, 0];
+                        let columns = use_matrix(&store, "embed", json!({ "transposed": true }), &[], &last, [2, k]);
+                        assert!(same_bits(&columns, &[&transposed[(n - 1) * k..], &transposed[..k]].concat()));
+                    }
+                    assert_eq!(store.bytes().owned, 0, "the panels are all there is");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_weight_that_is_defined_again_and_again_keeps_its_memory_and_calls_keep_what_they_began_with() {
+    let mut random = Random(4);
+    let (k, n) = (70, 45);
+    let (x, y) = (random.floats(2 * k), random.floats(2 * n));
+    for isa in Isa::available() {
+        let store = Store::new(isa);
+        let first = random.floats(k * n);
+        assert!(!store.can_redefine("w", &[k, n], &[n, 1]));
+        store.define_owned("w", first.clone(), &[k, n], &[n, 1]).unwrap();
+        assert!(store.can_redefine("w", &[k, n], &[n, 1]));
+        assert!(!store.can_redefine("w", &[k, n], &[1, k]) && !store.can_redefine("w", &[n, k], &[k, 1]));
+        let mut packed = 0;
+        // Used as a table alone, from one side, from the other, from both.
+        for (step, sides) in [&[][..], &[0], &[0], &[1], &[0, 1], &[1, 0], &[], &[0, 1]].into_iter().enumerate() {
+            let w = random.floats(k * n);
+            let transposed: Vec<f32> = (0..n * k).map(|at| w[at % k * n + at / k]).collect();
+            store.redefine("w", &w, &[k, n]).unwrap();
+            assert!(store.bytes().packed >= packed, "panels are kept");
+            let row = use_matrix(&store, "embed", json!({}), &[], &[3], [1, n]);
+            assert!(same_bits(&row, &w[3 * n..4 * n]));
+            for side in sides {
+                let (got, wish) = match side {
+                    0 => (use_matrix(&store, "linear", json!({}), &x, &[], [2, n]), naive([2, k, n], &x, &w, None)),
+                    _ => (
+                        use_matrix(&store, "linear", json!({ "transposed": true }), &y, &[], [2, k]),
+                        naive([2, n, k], &y, &transposed, None),
+                    ),
+                };
+                assert!(same_bits(&got, &wish), "{isa:?} step {step}, side {side}");
+            }
+            packed = store.bytes().packed;
+        }
+        // Both panels, and nothing else.
+        let nr = if isa == Isa::Avx512 { 32 } else { 16 };
+        let both = 4 * (n.next_multiple_of(nr) * k + k.next_multiple_of(nr) * n);
+        assert!(packed as usize - both < 128, "{packed} {both}");
+        assert_eq!(store.bytes().owned, 0);
+
+        // A call that was bound before keeps the weight of then.
+        let json = json!({
+            "version": 1,
+            "values": [
+                { "shape": [2, k], "dtype": "f32", "slot": 0 },
+                { "shape": [2, n], "dtype": "f32", "slot": 1 },
+            ],
+            "slots": 2,
+            "inputs": [{ "name": "x", "value": 0 }],
+            "params": ["w"],
+            "steps": [{ "kernel": "linear", "in": [0], "out": [1], "params": [0], "attrs": {} }],
+            "outputs": [{ "name": "y", "value": 1 }],
+        });
+        store.redefine("w", &first, &[k, n]).unwrap();
+        let program = Arc::new(Program::parse(&json.to_string()).unwrap());
+        let mut call =
+            Call::bind(&program, &store, &HashMap::new(), Limits { threads: 1, memory_bytes: None }).unwrap();
+        if let Some(EntriesMut::F32(to)) = call.input_mut("x") {
+            to.copy_from_slice(&x);
+        }
+        let later = random.floats(k * n);
+        store.redefine("w", &later, &[k, n]).unwrap();
+        call.execute(&Run::default()).unwrap();
+        let Some(Entries::F32(got)) = call.output("y") else { panic!("no output") };
+        assert!(same_bits(got, &naive([2, k, n], &x, &first, None)));
+        let got = use_matrix(&store, "linear", json!({}), &x, &[], [2, n]);
+        assert!(same_bits(&got, &naive([2, k, n], &x, &later, None)));
+        assert_eq!(store.redefine("w", &later[1..], &[k, n]).map_err(|error| error.code), Err(Code::BadParam));
+    }
+}
+
+#[test]
 fn files_and_definitions_that_cannot_be_true_are_refused() {
     let store = Store::new(Isa::Portable);
     let file = Scratch::new("short", &[0; 400]);

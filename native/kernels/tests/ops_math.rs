@@ -1,8 +1,7 @@
 mod support;
 
-use circuitscope_kernels::isa::Isa;
 use circuitscope_kernels::ops::math::{erf, exp, log, tanh};
-use circuitscope_kernels::ops::{ActivationFunction, activation};
+use circuitscope_kernels::ops::{ActivationFunction, activation, activation_grad};
 use support::*;
 
 /// How far `got` is from the true value, in units of the last place of the float32 nearest to it.
@@ -157,13 +156,54 @@ fn activations_are_within_their_bound_and_equal_on_every_instruction_set() {
     }
 }
 
-/// The result on every instruction set and thread count, which must be one and the same.
-fn agree(run: impl Fn(&circuitscope_kernels::gemm::Context<'_>) -> Vec<f32>) -> Vec<f32> {
-    let first = run(&ctx(Isa::Portable, 1));
-    for isa in Isa::available() {
-        for threads in THREADS {
-            assert!(same_bits(&run(&ctx(isa, threads)), &first), "{isa:?}, {threads} threads");
+#[test]
+fn slopes_of_activations_are_within_their_bound_and_equal_on_every_instruction_set() {
+    let mut random = Random(12);
+    let mut x: Vec<f32> = (0..70_001).map(|_| random.float() * 12.0).collect();
+    x.extend((0..f32::MAX.to_bits()).step_by(40_009).map(f32::from_bits).flat_map(|x| [x, -x]));
+    x.extend([f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 0.0, -0.0, f32::from_bits(1), -f32::from_bits(1)]);
+    let ct = random.floats(x.len());
+    let c = (2.0 / std::f64::consts::PI).sqrt();
+    let tanh_slope = |x: f64| {
+        let t = (c * (x + 0.044715 * x * x * x)).tanh();
+        0.5 * (1.0 + t) + 0.5 * x * (1.0 - t * t) * c * (1.0 + 3.0 * 0.044715 * x * x)
+    };
+    let erf_slope = |x: f64| {
+        0.5 * (1.0 + erf_f64(x / 2f64.sqrt())) + x * (-0.5 * x * x).exp() / (2.0 * std::f64::consts::PI).sqrt()
+    };
+    let silu_slope = |x: f64| {
+        let s = 1.0 / (1.0 + (-x).exp());
+        s * (1.0 + x * (1.0 - s))
+    };
+    for (function, slope) in [
+        (ActivationFunction::GeluTanh, &tanh_slope as &dyn Fn(f64) -> f64),
+        (ActivationFunction::GeluErf, &erf_slope),
+        (ActivationFunction::Silu, &silu_slope),
+        (ActivationFunction::Relu, &|x| f64::from(u8::from(x > 0.0))),
+    ] {
+        let out = agree(|ctx| {
+            let mut out = vec![f32::NAN; x.len()];
+            activation_grad(ctx, function, &x, &ct, &mut out).unwrap();
+            out
+        });
+        let mut worst = 0f64;
+        for ((&x, &ct), &got) in x.iter().zip(&ct).zip(&out) {
+            if x.is_nan() {
+                assert!(got.is_nan());
+                continue;
+            }
+            // Beyond 30 the f64 formulas overflow; the slopes are 1 and 0 there to the last bit.
+            let wish = f64::from(ct) * slope(f64::from(x).clamp(-30.0, 30.0));
+            if function == ActivationFunction::Relu {
+                assert_eq!(got.to_bits(), if x > 0.0 { ct.to_bits() } else { 0 });
+                continue;
+            }
+            let unit = 2f64.powi(-24) * f64::from(ct.abs());
+            let beyond = if x.abs() > 30.0 { f64::from(ct.abs()) * 1e-11 } else { 0.0 };
+            worst = worst.max((f64::from(got) - wish).abs() / unit);
+            let allowed = 16.0 * unit * (1.0 + f64::from(x.abs())) + 2f64.powi(-126) + beyond;
+            assert!((f64::from(got) - wish).abs() <= allowed, "{function:?}({x:e})·{ct:e} = {got:e}, truly {wish:e}");
         }
+        println!("{function:?}: at most {worst:.2} units of ct");
     }
-    first
 }

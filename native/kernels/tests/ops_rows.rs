@@ -1,52 +1,11 @@
 mod support;
 
 use circuitscope_kernels::error::KernelError;
-use circuitscope_kernels::gemm::Context;
 use circuitscope_kernels::isa::Isa;
 use circuitscope_kernels::ops::*;
 use support::*;
 
 const U: f64 = 1.0 / (1 << 24) as f64;
-
-/// The result on every instruction set and thread count, which must be one and the same.
-fn agree(run: impl Fn(&Context<'_>) -> Vec<f32>) -> Vec<f32> {
-    let first = run(&ctx(Isa::Portable, 1));
-    for isa in Isa::available() {
-        for threads in THREADS {
-            assert!(same_bits(&run(&ctx(isa, threads)), &first), "{isa:?}, {threads} threads");
-        }
-    }
-    first
-}
-
-/// Numbers among which stand the special ones.
-fn mixed(random: &mut Random, len: usize) -> Vec<f32> {
-    let special =
-        [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 0.0, -0.0, f32::from_bits(1), f32::MIN_POSITIVE, f32::MAX];
-    (0..len)
-        .map(|_| if random.below(9) == 0 { special[random.below(special.len())] } else { random.float() * 3.0 })
-        .collect()
-}
-
-fn filled(len: usize, fill: impl FnOnce(&mut [f32])) -> Vec<f32> {
-    let mut out = vec![f32::NAN; len];
-    fill(&mut out);
-    out
-}
-
-/// The fixed tree, entry by entry.
-fn tree(terms: impl Iterator<Item = (f32, f32)>) -> f32 {
-    let mut lanes = [0f32; 32];
-    for (i, (a, b)) in terms.enumerate() {
-        lanes[i % 32] = a.mul_add(b, lanes[i % 32]);
-    }
-    for half in [16, 8, 4, 2, 1] {
-        for lane in 0..half {
-            lanes[lane] += lanes[lane + half];
-        }
-    }
-    lanes[0]
-}
 
 fn naive_scale(row: &[f32], kind: NormKind, eps: f32) -> (f32, f32) {
     let n = row.len() as f32;
@@ -168,27 +127,27 @@ fn softmax_is_bounded_and_equal_everywhere_and_nothing_reads_as_zeros() {
 
 /// Scores, pattern and z by plain loops: the chains of the contract.
 fn naive_attention(h: Heads, q: &[f32], k: &[f32], v: &[f32], m: Masking<'_>) -> [Vec<f32>; 3] {
-    let Heads { rows, pos, heads, kv_heads, width } = h;
+    let Heads { rows, pos, keys, heads, kv_heads, width } = h;
     let [mut scores, mut pattern, mut z] = [vec![], vec![], vec![0.0; rows * pos * heads * width]];
     for r in 0..rows {
         for head in 0..heads {
             let kv = head * kv_heads / heads;
             for i in 0..pos {
-                let row: Vec<f32> = (0..pos)
+                let row: Vec<f32> = (0..keys)
                     .map(|j| {
-                        if m.causal && j > i || m.keys.is_some_and(|keys| keys[r * pos + j] == 0) {
+                        if m.causal && j + pos > i + keys || m.keys.is_some_and(|mask| mask[r * keys + j] == 0) {
                             return f32::NEG_INFINITY;
                         }
-                        let at = |x: usize, n: usize, head: usize| ((r * pos + x) * n + head) * width;
-                        let (q, k) = (&q[at(i, heads, head)..], &k[at(j, kv_heads, kv)..]);
+                        let q = &q[((r * pos + i) * heads + head) * width..];
+                        let k = &k[((r * keys + j) * kv_heads + kv) * width..];
                         (0..width).fold(0f32, |sum, d| q[d].mul_add(k[d], sum)) * m.scale
                     })
                     .collect();
-                let p = filled(pos, |out| softmax(&ctx(Isa::Portable, 1), &row, pos, out).unwrap());
+                let p = filled(keys, |out| softmax(&ctx(Isa::Portable, 1), &row, keys, out).unwrap());
                 for d in 0..width {
                     let mut sum = 0f32;
                     for (j, &p) in p.iter().enumerate().filter(|(_, p)| **p != 0.0) {
-                        sum = p.mul_add(v[((r * pos + j) * kv_heads + kv) * width + d], sum);
+                        sum = p.mul_add(v[((r * keys + j) * kv_heads + kv) * width + d], sum);
                     }
                     z[((r * pos + i) * heads + head) * width + d] = sum;
                 }
@@ -204,36 +163,42 @@ fn naive_attention(h: Heads, q: &[f32], k: &[f32], v: &[f32], m: Masking<'_>) ->
 fn attention_is_the_chains_fused_or_not_captured_or_not() {
     let mut random = Random(5);
     let shapes = [
-        (1, 1, 1, 1, 1),
-        (2, 7, 2, 1, 8),
-        (1, 8, 4, 2, 7),
-        (3, 65, 2, 2, 16),
-        (1, 130, 1, 1, 64),
-        (2, 0, 2, 1, 4),
-        (0, 5, 1, 1, 4),
-        (1, 63, 6, 3, 1),
+        (1, [1, 1], 1, 1, 1),
+        (2, [7, 7], 2, 1, 8),
+        (1, [8, 8], 4, 2, 7),
+        (3, [65, 65], 2, 2, 16),
+        (1, [130, 130], 1, 1, 64),
+        (2, [0, 0], 2, 1, 4),
+        (0, [5, 5], 1, 1, 4),
+        (1, [63, 63], 6, 3, 1),
+        // One query and its past, fewer queries than keys, queries before the first key, no key at all.
+        (2, [1, 40], 4, 2, 8),
+        (1, [70, 133], 2, 1, 33),
+        (2, [130, 66], 2, 1, 16),
+        (1, [5, 0], 2, 1, 4),
+        (1, [0, 5], 2, 1, 4),
     ];
-    for (rows, pos, heads, kv_heads, width) in shapes {
-        let sizes = Heads { rows, pos, heads, kv_heads, width };
+    for (rows, [pos, keys], heads, kv_heads, width) in shapes {
+        let sizes = Heads { rows, pos, keys, heads, kv_heads, width };
         let mut q = random.floats(rows * pos * heads * width);
-        let [mut k, mut v] = [0; 2].map(|_| random.floats(rows * pos * kv_heads * width));
-        let mut keys: Vec<i32> = (0..rows * pos).map(|_| (random.below(4) > 0) as i32).collect();
-        if rows == 2 && pos > 0 {
-            keys[..pos].fill(0);
+        let [mut k, mut v] = [0; 2].map(|_| random.floats(rows * keys * kv_heads * width));
+        let mut mask: Vec<i32> = (0..rows * keys).map(|_| (random.below(4) > 0) as i32).collect();
+        if rows == 2 && keys > 0 {
+            mask[..keys].fill(0);
         }
         q.iter_mut().for_each(|q| *q *= 4.0);
         // What stands at a hidden key must not matter.
-        for (at, _) in keys.iter().enumerate().filter(|(_, key)| **key == 0) {
+        for (at, _) in mask.iter().enumerate().filter(|(_, key)| **key == 0) {
             k[at * kv_heads * width..(at + 1) * kv_heads * width].fill(f32::NAN);
             v[at * kv_heads * width..(at + 1) * kv_heads * width].fill(f32::NAN);
         }
         for causal in [false, true] {
-            let masking = Masking { scale: 0.37, causal, keys: Some(&keys) };
+            let masking = Masking { scale: 0.37, causal, keys: Some(&mask) };
             let [wish_scores, wish_pattern, wish_z] = naive_attention(sizes, &q, &k, &v, masking);
             let square = wish_scores.len();
             let raw = agree(|ctx| filled(square, |out| scores(ctx, sizes, &q, &k, masking, out).unwrap()));
             assert!(same_bits(&raw, &wish_scores), "{sizes:?}");
-            let pattern = agree(|ctx| filled(square, |out| softmax(ctx, &raw, pos, out).unwrap()));
+            let pattern = agree(|ctx| filled(square, |out| softmax(ctx, &raw, keys, out).unwrap()));
             assert!(same_bits(&pattern, &wish_pattern));
             let mixed = agree(|ctx| filled(q.len(), |out| mix(ctx, sizes, &pattern, &v, out).unwrap()));
             assert!(same_bits(&mixed, &wish_z));
@@ -259,7 +224,7 @@ fn attention_is_the_chains_fused_or_not_captured_or_not() {
 
 #[test]
 fn a_masked_row_of_attention_gives_zeros() {
-    let sizes = Heads { rows: 1, pos: 3, heads: 1, kv_heads: 1, width: 2 };
+    let sizes = Heads { rows: 1, pos: 3, keys: 3, heads: 1, kv_heads: 1, width: 2 };
     let x = [1.0; 6];
     let masking = Masking { scale: 1.0, causal: true, keys: Some(&[0, 0, 1]) };
     let z = agree(|ctx| {
@@ -277,7 +242,7 @@ fn rows_of_a_batch_do_not_know_of_each_other() {
     let x = random.floats(rows * pos * width);
     let w = random.floats(width * vocabulary);
     let row = |r: usize| &x[r * pos * width..(r + 1) * pos * width];
-    let sizes = |rows| Heads { rows, pos, heads: 3, kv_heads: 3, width: 8 };
+    let sizes = |rows| Heads { rows, pos, keys: pos, heads: 3, kv_heads: 3, width: 8 };
     let whole = Norm { width, kind: NormKind::Layer, eps: 1e-5, w: None, b: None };
     let masking = Masking { scale: 0.5, causal: true, keys: None };
     for isa in Isa::available() {
@@ -380,7 +345,7 @@ fn rotary_turns_pairs_and_copies_the_rest() {
         let (cos, sin) = (random.floats(context * half), random.floats(context * half));
         let positions: Vec<i32> = (0..tokens).map(|_| random.below(context) as i32).collect();
         for layout in [RotaryLayout::Half, RotaryLayout::Adjacent] {
-            let rotation = Rotary { heads, width, dims, layout, cos: &cos, sin: &sin };
+            let rotation = Rotary { heads, width, dims, layout, inverse: false, cos: &cos, sin: &sin };
             let got = agree(|ctx| filled(x.len(), |out| rotary(ctx, rotation, &x, &positions, out).unwrap()));
             let mut wish = x.clone();
             for vector in 0..tokens * heads {
@@ -393,6 +358,12 @@ fn rotary_turns_pairs_and_copies_the_rest() {
                 }
             }
             assert!(same_bits(&got, &wish), "{layout:?} {width} {dims}");
+            let negative: Vec<f32> = sin.iter().map(|sin| -sin).collect();
+            let back = Rotary { inverse: true, ..rotation };
+            let mirrored = Rotary { sin: &negative, ..rotation };
+            let got = agree(|ctx| filled(x.len(), |out| rotary(ctx, back, &x, &positions, out).unwrap()));
+            let wish = agree(|ctx| filled(x.len(), |out| rotary(ctx, mirrored, &x, &positions, out).unwrap()));
+            assert!(same_bits(&got, &wish), "turning back is turning by the opposite angle");
             if dims > 0 {
                 for outside in [-1, context as i32] {
                     let mut wrong = positions.clone();
@@ -555,7 +526,7 @@ fn lengths_that_do_not_agree_are_errors_before_anything_is_written() {
     let ctx = ctx(Isa::Portable, 1);
     let x = [1.0; 12];
     let mut out = [7.0; 12];
-    let sizes = Heads { rows: 1, pos: 2, heads: 3, kv_heads: 2, width: 2 };
+    let sizes = Heads { rows: 1, pos: 2, keys: 2, heads: 3, kv_heads: 2, width: 2 };
     let masking = Masking { scale: 1.0, causal: false, keys: None };
     assert!(sum(&ctx, &[&x[..5]], &mut out).is_err());
     assert!(mul(&ctx, &x, &x[..3], &mut out).is_err());

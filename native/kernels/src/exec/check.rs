@@ -1,5 +1,6 @@
 //! Before a call starts: do the shapes of each step fit its kernel, its neighbours and its weights?
 
+use super::check_gradient::check_gradient;
 use super::kernel::{Kernel, ValueShape};
 use super::program::Dim;
 use super::shapes::{Sizes, leading_rows};
@@ -12,32 +13,32 @@ pub(crate) struct StepShapes<'a> {
 }
 
 impl<'a> StepShapes<'a> {
-    fn input(&self, at: usize) -> Option<&'a [usize]> {
+    pub(super) fn input(&self, at: usize) -> Option<&'a [usize]> {
         self.inputs.get(at).copied().flatten()
     }
 
-    fn output(&self, at: usize) -> Option<&'a [usize]> {
+    pub(super) fn output(&self, at: usize) -> Option<&'a [usize]> {
         self.outputs.get(at).copied().flatten()
     }
 
-    fn param(&self, at: usize) -> Option<&'a [usize]> {
+    pub(super) fn param(&self, at: usize) -> Option<&'a [usize]> {
         self.params.get(at).copied().flatten()
     }
 
-    fn fit_inputs(&self, sizes: &mut Sizes, patterns: &[&str]) -> Result<(), String> {
+    pub(super) fn fit_inputs(&self, sizes: &mut Sizes, patterns: &[&str]) -> Result<(), String> {
         fit("in", sizes, &self.inputs, patterns)
     }
 
-    fn fit_outputs(&self, sizes: &mut Sizes, patterns: &[&str]) -> Result<(), String> {
+    pub(super) fn fit_outputs(&self, sizes: &mut Sizes, patterns: &[&str]) -> Result<(), String> {
         fit("out", sizes, &self.outputs, patterns)
     }
 
-    fn fit_matrix(&self, sizes: &mut Sizes, pattern: &str) -> Result<(), String> {
+    pub(super) fn fit_matrix(&self, sizes: &mut Sizes, pattern: &str) -> Result<(), String> {
         fit("params", sizes, &self.params[..1], &[pattern])
     }
 
     /// A flat param may be written in several dimensions, its length may not vary.
-    fn fit_vector(&self, at: usize, expected: usize) -> Result<(), String> {
+    pub(super) fn fit_vector(&self, at: usize, expected: usize) -> Result<(), String> {
         match self.param(at).map(|shape| shape.iter().product::<usize>()) {
             Some(length) if length != expected => {
                 Err(format!("params[{at}] has {length} elements, where {expected} are needed"))
@@ -56,12 +57,12 @@ fn fit(what: &str, sizes: &mut Sizes, shapes: &[Option<&[usize]>], patterns: &[&
     Ok(())
 }
 
-fn multiple(what: &str, number: usize, of: usize) -> Result<(), String> {
+pub(super) fn multiple(what: &str, number: usize, of: usize) -> Result<(), String> {
     let fits = number.is_multiple_of(of);
     if fits { Ok(()) } else { Err(format!("{what} {number} is no multiple of {of}")) }
 }
 
-fn equal(what: &str, expected: usize, got: usize) -> Result<(), String> {
+pub(super) fn equal(what: &str, expected: usize, got: usize) -> Result<(), String> {
     if expected == got { Ok(()) } else { Err(format!("{what} is {got}, where {expected} is needed")) }
 }
 
@@ -99,7 +100,12 @@ pub(crate) fn check_step(
                 }
             }
         }
-        Kernel::Mul | Kernel::Subtract | Kernel::Activation { .. } => {
+        Kernel::Mul
+        | Kernel::Subtract
+        | Kernel::WhereNonzero
+        | Kernel::Scale { .. }
+        | Kernel::Activation { .. }
+        | Kernel::ActivationGrad { .. } => {
             shapes.fit_inputs(s, &vec!["."; shapes.inputs.len()])?;
             shapes.fit_outputs(s, &["."])?;
         }
@@ -117,19 +123,29 @@ pub(crate) fn check_step(
             shapes.fit_vector(0, s.of('m'))?;
             shapes.fit_vector(1, s.of('m'))?;
         }
-        Kernel::Softmax => {
-            shapes.fit_inputs(s, &[".n"])?;
+        Kernel::Softmax | Kernel::SoftmaxGrad | Kernel::JumpRelu | Kernel::TopKMask { .. } => {
+            shapes.fit_inputs(s, &[".n", ".n"])?;
+            shapes.fit_vector(0, s.of('n'))?;
             shapes.fit_outputs(s, &[".n"])?;
         }
-        Kernel::Linear => {
-            shapes.fit_matrix(s, "KN")?;
+        Kernel::Linear { transposed } => {
+            shapes.fit_matrix(s, if *transposed { "NK" } else { "KN" })?;
             shapes.fit_vector(1, s.of('N'))?;
             let rows = leading_rows("in[0]", shapes.input(0).unwrap_or_default(), s.of('K'))?;
             let out = leading_rows("out[0]", shapes.output(0).unwrap_or_default(), s.of('N'))?;
             equal("the number of rows of out[0]", rows, out)?;
             s.set('R', rows)?;
         }
-        Kernel::HeadLinear => {
+        Kernel::HeadLinear { transposed: true } => {
+            shapes.fit_matrix(s, "KN")?;
+            if shapes.param(1).is_some() {
+                return Err("a bias belongs to the columns of W, which are summed over where it is transposed".into());
+            }
+            shapes.fit_inputs(s, &["RPHd"])?;
+            shapes.fit_outputs(s, &["RPHK"])?;
+            equal("heads times width", s.of('N'), s.of('H').saturating_mul(s.of('d')))?;
+        }
+        Kernel::HeadLinear { transposed: false } => {
             shapes.fit_matrix(s, "KN")?;
             shapes.fit_vector(1, s.of('N'))?;
             shapes.fit_inputs(s, &["RPHK"])?;
@@ -141,9 +157,7 @@ pub(crate) fn check_step(
             shapes.fit_inputs(s, &["RPHd"])?;
             shapes.fit_outputs(s, &[if head.is_some() { "RPN" } else { "RPHN" }])?;
             equal("heads times width", s.of('K'), s.of('H').saturating_mul(s.of('d')))?;
-            if let Some(head) = head.filter(|head| *head >= s.of('H')) {
-                return Err(format!("the head {head} is none of {}", s.of('H')));
-            }
+            head_among(*head, s.of('H'))?;
         }
         Kernel::Rotary { dims, .. } => {
             shapes.fit_inputs(s, &["RPHd", "RP"])?;
@@ -157,18 +171,18 @@ pub(crate) fn check_step(
             shapes.fit_vector(1, table)?;
         }
         Kernel::Scores { .. } => {
-            shapes.fit_inputs(s, &["RPHd", "RPGd", "RP"])?;
-            shapes.fit_outputs(s, &["RHPP"])?;
+            shapes.fit_inputs(s, &["RPHd", "RSGd", "RS"])?;
+            shapes.fit_outputs(s, &["RHPS"])?;
             multiple("heads", s.of('H'), s.of('G'))?;
         }
         Kernel::Mix => {
-            shapes.fit_inputs(s, &["RHPP", "RPGw"])?;
+            shapes.fit_inputs(s, &["RHPS", "RSGw"])?;
             shapes.fit_outputs(s, &["RPHw"])?;
             multiple("heads", s.of('H'), s.of('G'))?;
         }
         Kernel::Attention { .. } => {
-            shapes.fit_inputs(s, &["RPHd", "RPGd", "RPGw", "RP"])?;
-            shapes.fit_outputs(s, &["RPHw", "RHPP", "RHPP"])?;
+            shapes.fit_inputs(s, &["RPHd", "RSGd", "RSGw", "RS"])?;
+            shapes.fit_outputs(s, &["RPHw", "RHPS", "RHPS"])?;
             multiple("heads", s.of('H'), s.of('G'))?;
         }
         Kernel::Repeat => {
@@ -195,6 +209,11 @@ pub(crate) fn check_step(
             s.set('P', pos)?;
             s.set('w', rest.iter().product())?;
             s.fit("in[1]", shapes.input(1).unwrap_or_default(), "RG")?;
+        }
+        Kernel::Outer => {
+            s.set('n', shapes.input(1).unwrap_or_default().iter().product())?;
+            shapes.fit_inputs(s, &["."])?;
+            shapes.fit_outputs(s, &[".n"])?;
         }
         Kernel::Columns => {
             shapes.fit_matrix(s, "mV")?;
@@ -281,8 +300,16 @@ pub(crate) fn check_step(
             shapes.fit_inputs(s, &["Td"])?;
             shapes.fit_outputs(s, &["Tk", "Tk", "T"])?;
         }
+        _ => check_gradient(kernel, shapes, s)?,
     }
     Ok(sizes)
+}
+
+pub(super) fn head_among(head: Option<usize>, heads: usize) -> Result<(), String> {
+    match head {
+        Some(head) if head >= heads => Err(format!("the head {head} is none of {heads}")),
+        _ => Ok(()),
+    }
 }
 
 /// x seen as [R, a, b, c], the inner sizes being the attribute `dims`; the output has the shape of x.

@@ -49,8 +49,9 @@ impl<'a> StepValues<'a> {
         self.step.params.get(at).copied().flatten().map(|param| &self.weights[param])
     }
 
-    fn matrix(&self, ctx: &Context<'_>) -> Result<Arc<PackedMatrix>, KernelError> {
-        self.weight(0).ok_or(KernelError::Shape { what: "matrix params", expected: 1, got: 0 })?.packed(ctx)
+    fn matrix(&self, ctx: &Context<'_>, transposed: bool) -> Result<Arc<PackedMatrix>, KernelError> {
+        let weight = self.weight(0).ok_or(KernelError::Shape { what: "matrix params", expected: 1, got: 0 })?;
+        weight.packed(ctx, transposed)
     }
 
     fn vector(&self, at: usize) -> Result<Option<Arc<Vec<f32>>>, KernelError> {
@@ -94,29 +95,44 @@ pub(super) fn run_kernel(
             let normalized = lengths[2].map(|length| third.floats_mut(length));
             ops::norm(ctx, norm, v.floats(0), ops::NormOut { out, scale, normalized })
         }
-        Kernel::Linear => {
+        Kernel::Linear { transposed } => {
             let bias = v.vector(1)?;
-            ops::linear(ctx, v.floats(0), size('R'), &*v.matrix(ctx)?, floats_of(&bias), out)
+            ops::linear(ctx, v.floats(0), size('R'), &*v.matrix(ctx, *transposed)?, floats_of(&bias), out)
         }
-        Kernel::HeadLinear => {
+        // Transposed, a head reads its own rows of Wᵀ: what head_result does.
+        Kernel::HeadLinear { transposed: true } => {
+            ops::head_result(ctx, v.floats(0), size('R') * size('P'), size('H'), &*v.matrix(ctx, true)?, None, out)
+        }
+        Kernel::HeadLinear { transposed: false } => {
             let bias = v.vector(1)?;
             ops::head_linear(
                 ctx,
                 v.floats(0),
                 size('R') * size('P'),
                 size('H'),
-                &*v.matrix(ctx)?,
+                &*v.matrix(ctx, false)?,
                 floats_of(&bias),
                 out,
             )
         }
         Kernel::HeadResult { head } => {
-            ops::head_result(ctx, v.floats(0), size('R') * size('P'), size('H'), &*v.matrix(ctx)?, *head, out)
+            ops::head_result(ctx, v.floats(0), size('R') * size('P'), size('H'), &*v.matrix(ctx, false)?, *head, out)
         }
-        Kernel::Rotary { layout, dims } => {
+        Kernel::HeadResultGrad { head } => {
+            let tokens = size('R') * size('P');
+            ops::head_result_grad(ctx, v.floats(0), tokens, size('H'), &*v.matrix(ctx, true)?, *head, out)
+        }
+        Kernel::Rotary { layout, dims, inverse } => {
             let (cos, sin) = (v.vector(0)?.unwrap_or_default(), v.vector(1)?.unwrap_or_default());
-            let rotary =
-                ops::Rotary { heads: size('H'), width: size('d'), dims: *dims, layout: *layout, cos: &cos, sin: &sin };
+            let rotary = ops::Rotary {
+                heads: size('H'),
+                width: size('d'),
+                dims: *dims,
+                layout: *layout,
+                inverse: *inverse,
+                cos: &cos,
+                sin: &sin,
+            };
             ops::rotary(ctx, rotary, v.floats(0), v.ints(1), out)
         }
         Kernel::Scores { scale, causal } => {
@@ -125,6 +141,20 @@ pub(super) fn run_kernel(
         }
         Kernel::Softmax => ops::softmax(ctx, v.floats(0), size('n'), out),
         Kernel::Mix => ops::mix(ctx, heads(sizes, 'w'), v.floats(0), v.floats(1), out),
+        Kernel::MixTransposed => ops::mix_transposed(ctx, heads(sizes, 'w'), v.floats(0), v.floats(1), out),
+        Kernel::AttentionGrad { scale, causal } => {
+            let [dk, dv] = [(second, lengths[1]), (third, lengths[2])]
+                .map(|(buffer, length)| length.map(|length| buffer.floats_mut(length)));
+            let to = ops::AttentionGradOut { dq: lengths[0].map(|_| out), dk, dv };
+            let from = ops::AttentionGradIn {
+                q: v.floats(0),
+                k: v.floats(1),
+                v: v.floats(2),
+                pattern: v.floats(3),
+                ct: v.floats(4),
+            };
+            ops::attention_grad(ctx, heads(sizes, 'd'), size('w'), from, *scale, *causal, to)
+        }
         Kernel::Attention { scale, causal } => {
             let masking = ops::Masking { scale: *scale, causal: *causal, keys: v.maybe_ints(3) };
             let scores = lengths[1].map(|length| second.floats_mut(length));
@@ -133,6 +163,63 @@ pub(super) fn run_kernel(
             ops::attention(ctx, heads(sizes, 'd'), size('w'), [v.floats(0), v.floats(1), v.floats(2)], masking, to)
         }
         Kernel::Activation { function } => ops::activation(ctx, *function, v.floats(0), out),
+        Kernel::ActivationGrad { function } => ops::activation_grad(ctx, *function, v.floats(0), v.floats(1), out),
+        Kernel::JumpRelu => ops::jump_relu(ctx, v.floats(0), &v.vector(0)?.unwrap_or_default(), out),
+        Kernel::TopKMask { k } => ops::top_k_mask(ctx, v.floats(0), size('n'), *k, out),
+        Kernel::WhereNonzero => ops::where_nonzero(ctx, v.floats(0), v.floats(1), out),
+        Kernel::Scale { factor } => ops::scale(ctx, v.floats(0), *factor, out),
+        Kernel::LinearGradWeight => {
+            ops::linear_grad_weight(ctx, v.floats(0), v.floats(1), [size('Q'), size('K'), size('N')], out)
+        }
+        Kernel::HeadLinearGradWeight => {
+            let sizes = ops::HeadGradSizes { groups: size('Q'), heads: size('H'), rows: size('K'), columns: size('d') };
+            ops::head_linear_grad_weight(ctx, sizes, v.floats(0), v.floats(1), out)
+        }
+        Kernel::HeadResultGradWeight { head } => {
+            let sizes = ops::HeadGradSizes { groups: size('Q'), heads: size('H'), rows: size('d'), columns: size('m') };
+            ops::head_result_grad_weight(ctx, sizes, v.floats(0), v.floats(1), *head, out)
+        }
+        Kernel::ColumnSum => ops::column_sum(ctx, v.floats(0), v.maybe_floats(1), [size('Q'), size('N')], out),
+        Kernel::NormalizeGrad { kind } => ops::normalize_grad(ctx, v.floats(0), v.floats(1), size('m'), *kind, out),
+        Kernel::NormalizeGradScale { kind } => {
+            ops::normalize_grad_scale(ctx, v.floats(0), v.floats(1), v.floats(2), size('m'), *kind, out)
+        }
+        Kernel::NormScaleGrad { kind } => {
+            ops::norm_scale_grad(ctx, v.floats(0), v.floats(1), v.floats(2), size('m'), *kind, out)
+        }
+        Kernel::NormGrad { kind } => {
+            let w = v.vector(0)?;
+            let norm = ops::NormGrad { width: size('m'), kind: *kind, w: floats_of(&w) };
+            ops::norm_grad(ctx, norm, v.floats(0), v.floats(1), v.floats(2), out)
+        }
+        Kernel::SoftmaxGrad => ops::softmax_grad(ctx, v.floats(0), v.floats(1), size('n'), out),
+        Kernel::EmbedGrad { transposed } => {
+            let sizes = ops::EmbedGradSizes {
+                groups: size('Q'),
+                vocabulary: size('V'),
+                width: size('m'),
+                transposed: *transposed,
+            };
+            ops::embed_grad(ctx, sizes, v.ints(0), v.floats(1), out)
+        }
+        Kernel::ScatterRows => {
+            let sizes = ops::GatherRowsSizes { rows: size('R'), pos: size('P'), groups: size('G'), width: size('w') };
+            ops::scatter_rows(ctx, sizes, v.floats(0), v.ints(1), out)
+        }
+        Kernel::ColumnsGrad => {
+            ops::columns_grad(ctx, v.floats(0), [size('R'), size('G')], v.ints(1), &*v.matrix(ctx, false)?, out)
+        }
+        Kernel::ColumnsGradWeight => {
+            ops::columns_grad_weight(ctx, columns_grad(sizes), v.floats(0), v.ints(1), v.floats(2), out)
+        }
+        Kernel::ColumnsGradBias => ops::columns_grad_bias(ctx, columns_grad(sizes), v.ints(0), v.floats(1), out),
+        Kernel::CrossEntropyGrad => ops::cross_entropy_grad(ctx, v.floats(0), v.ints(1), v.floats(2), size('V'), out),
+        Kernel::EdgeReadGrad { delta, .. } => {
+            let sizes = ops::EdgeReadSizes { rows: size('R'), pos: size('P'), width: size('m'), copies: size('H') };
+            let writer = delta.zip(v.maybe_floats(1)).map(|(at, mask)| ops::EdgeWriter { mask, at });
+            ops::edge_read_grad(ctx, sizes, v.floats(0), writer, out)
+        }
+        Kernel::Outer => ops::outer(ctx, v.floats(0), v.floats(1), out),
         Kernel::Repeat => ops::repeat(ctx, v.floats(0), out),
         Kernel::GatherRows => {
             let sizes = ops::GatherRowsSizes { rows: size('R'), pos: size('P'), groups: size('G'), width: size('w') };
@@ -140,7 +227,15 @@ pub(super) fn run_kernel(
         }
         Kernel::Columns => {
             let bias = v.vector(1)?;
-            ops::columns(ctx, v.floats(0), [size('R'), size('G')], v.ints(1), &*v.matrix(ctx)?, floats_of(&bias), out)
+            ops::columns(
+                ctx,
+                v.floats(0),
+                [size('R'), size('G')],
+                v.ints(1),
+                &*v.matrix(ctx, false)?,
+                floats_of(&bias),
+                out,
+            )
         }
         Kernel::CrossEntropy => ops::cross_entropy(ctx, v.floats(0), v.ints(1), size('V'), out),
         Kernel::TopK { k } => {
@@ -189,7 +284,7 @@ pub(super) fn run_kernel(
             let indices = second.ints_mut(lengths[1].unwrap_or(0));
             let count = third.ints_mut(lengths[2].unwrap_or(0));
             let to = ops::Kept { values: out, indices, count };
-            ops::bias_act_top_k(ctx, v.floats(0), &*v.matrix(ctx)?, floats_of(&bias), activation, *k, to)
+            ops::bias_act_top_k(ctx, v.floats(0), &*v.matrix(ctx, false)?, floats_of(&bias), activation, *k, to)
         }
     }
 }
@@ -200,5 +295,23 @@ fn floats_of(vector: &Option<Arc<Vec<f32>>>) -> Option<&[f32]> {
 
 fn heads(sizes: &Sizes, width: char) -> ops::Heads {
     let size = |letter: char| sizes.of(letter);
-    ops::Heads { rows: size('R'), pos: size('P'), heads: size('H'), kv_heads: size('G'), width: size(width) }
+    ops::Heads {
+        rows: size('R'),
+        pos: size('P'),
+        keys: size('S'),
+        heads: size('H'),
+        kv_heads: size('G'),
+        width: size(width),
+    }
+}
+
+fn columns_grad(sizes: &Sizes) -> ops::ColumnsGradSizes {
+    let size = |letter: char| sizes.of(letter);
+    ops::ColumnsGradSizes {
+        groups: size('Q'),
+        pos: size('G'),
+        columns: size('C'),
+        width: size('m'),
+        vocabulary: size('V'),
+    }
 }

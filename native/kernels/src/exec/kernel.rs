@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value as Json};
 
+use super::attrs::Attrs;
 use super::program::Dim;
 use crate::ops::{ActivationFunction, DirectionOperation, EditOperation, NormKind, RotaryLayout};
 
@@ -61,15 +62,40 @@ pub(crate) enum Kernel {
     Normalize { kind: NormKind },
     Affine,
     Norm { kind: NormKind, eps: f32 },
-    Linear,
-    HeadLinear,
+    Linear { transposed: bool },
+    HeadLinear { transposed: bool },
     HeadResult { head: Option<usize> },
-    Rotary { layout: RotaryLayout, dims: usize },
+    Rotary { layout: RotaryLayout, dims: usize, inverse: bool },
     Scores { scale: f32, causal: bool },
     Softmax,
     Mix,
+    MixTransposed,
     Attention { scale: f32, causal: bool },
+    AttentionGrad { scale: f32, causal: bool },
     Activation { function: ActivationFunction },
+    ActivationGrad { function: ActivationFunction },
+    JumpRelu,
+    TopKMask { k: usize },
+    WhereNonzero,
+    Scale { factor: f32 },
+    LinearGradWeight,
+    HeadLinearGradWeight,
+    HeadResultGrad { head: Option<usize> },
+    HeadResultGradWeight { head: Option<usize> },
+    ColumnSum,
+    NormalizeGrad { kind: NormKind },
+    NormalizeGradScale { kind: NormKind },
+    NormScaleGrad { kind: NormKind },
+    NormGrad { kind: NormKind },
+    SoftmaxGrad,
+    EmbedGrad { transposed: bool },
+    ScatterRows,
+    ColumnsGrad,
+    ColumnsGradWeight,
+    ColumnsGradBias,
+    CrossEntropyGrad,
+    EdgeReadGrad { heads: usize, delta: Option<usize> },
+    Outer,
     Repeat,
     GatherRows,
     Columns,
@@ -96,7 +122,7 @@ impl Kernel {
     ) -> Result<Kernel, String> {
         let attrs = Attrs { kernel: name, attrs };
         Ok(match name {
-            "embed" => Kernel::Embed { transposed: attrs.has("transposed") && attrs.flag("transposed")? },
+            "embed" => Kernel::Embed { transposed: attrs.maybe_flag("transposed")? },
             "sum" => Kernel::Sum,
             "mul" => Kernel::Mul,
             "subtract" => Kernel::Subtract,
@@ -104,30 +130,46 @@ impl Kernel {
             "normalize" => Kernel::Normalize { kind: attrs.norm_kind()? },
             "affine" => Kernel::Affine,
             "norm" => Kernel::Norm { kind: attrs.norm_kind()?, eps: attrs.number("eps")? },
-            "linear" => Kernel::Linear,
-            "head_linear" => Kernel::HeadLinear,
-            "head_result" => {
-                Kernel::HeadResult { head: if attrs.has("head") { Some(attrs.count("head")?) } else { None } }
-            }
+            "linear" => Kernel::Linear { transposed: attrs.maybe_flag("transposed")? },
+            "head_linear" => Kernel::HeadLinear { transposed: attrs.maybe_flag("transposed")? },
+            "head_result" => Kernel::HeadResult { head: attrs.maybe_count("head")? },
             "rotary" => Kernel::Rotary {
                 layout: attrs.word("layout", &[("half", RotaryLayout::Half), ("adjacent", RotaryLayout::Adjacent)])?,
                 dims: attrs.count("dims")?,
+                inverse: attrs.maybe_flag("inverse")?,
             },
             "scores" => Kernel::Scores { scale: attrs.number("scale")?, causal: attrs.flag("causal")? },
             "softmax" => Kernel::Softmax,
             "mix" => Kernel::Mix,
+            "mix_transposed" => Kernel::MixTransposed,
             "attention" => Kernel::Attention { scale: attrs.number("scale")?, causal: attrs.flag("causal")? },
-            "activation" => Kernel::Activation {
-                function: attrs.word(
-                    "fn",
-                    &[
-                        ("gelu_tanh", ActivationFunction::GeluTanh),
-                        ("gelu_erf", ActivationFunction::GeluErf),
-                        ("silu", ActivationFunction::Silu),
-                        ("relu", ActivationFunction::Relu),
-                    ],
-                )?,
-            },
+            "attention_grad" => Kernel::AttentionGrad { scale: attrs.number("scale")?, causal: attrs.flag("causal")? },
+            "activation" => Kernel::Activation { function: attrs.activation()? },
+            "activation_grad" => Kernel::ActivationGrad { function: attrs.activation()? },
+            "jump_relu" => Kernel::JumpRelu,
+            "top_k_mask" => Kernel::TopKMask { k: attrs.count("k")? },
+            "where_nonzero" => Kernel::WhereNonzero,
+            "scale" => Kernel::Scale { factor: attrs.number("factor")? },
+            "linear_grad_weight" => Kernel::LinearGradWeight,
+            "head_linear_grad_weight" => Kernel::HeadLinearGradWeight,
+            "head_result_grad" => Kernel::HeadResultGrad { head: attrs.maybe_count("head")? },
+            "head_result_grad_weight" => Kernel::HeadResultGradWeight { head: attrs.maybe_count("head")? },
+            "column_sum" => Kernel::ColumnSum,
+            "normalize_grad" => Kernel::NormalizeGrad { kind: attrs.norm_kind()? },
+            "normalize_grad_scale" => Kernel::NormalizeGradScale { kind: attrs.norm_kind()? },
+            "norm_scale_grad" => Kernel::NormScaleGrad { kind: attrs.norm_kind()? },
+            "norm_grad" => Kernel::NormGrad { kind: attrs.norm_kind()? },
+            "softmax_grad" => Kernel::SoftmaxGrad,
+            "embed_grad" => Kernel::EmbedGrad { transposed: attrs.maybe_flag("transposed")? },
+            "scatter_rows" => Kernel::ScatterRows,
+            "columns_grad" => Kernel::ColumnsGrad,
+            "columns_grad_weight" => Kernel::ColumnsGradWeight,
+            "columns_grad_bias" => Kernel::ColumnsGradBias,
+            "cross_entropy_grad" => Kernel::CrossEntropyGrad,
+            "edge_read_grad" => {
+                Kernel::EdgeReadGrad { heads: attrs.count("heads")?, delta: attrs.maybe_count("delta")? }
+            }
+            "outer" => Kernel::Outer,
             "repeat" => Kernel::Repeat,
             "gather_rows" => Kernel::GatherRows,
             "columns" => Kernel::Columns,
@@ -181,15 +223,40 @@ impl Kernel {
             Kernel::Normalize { .. } => "normalize",
             Kernel::Affine => "affine",
             Kernel::Norm { .. } => "norm",
-            Kernel::Linear => "linear",
-            Kernel::HeadLinear => "head_linear",
+            Kernel::Linear { .. } => "linear",
+            Kernel::HeadLinear { .. } => "head_linear",
             Kernel::HeadResult { .. } => "head_result",
             Kernel::Rotary { .. } => "rotary",
             Kernel::Scores { .. } => "scores",
             Kernel::Softmax => "softmax",
             Kernel::Mix => "mix",
+            Kernel::MixTransposed => "mix_transposed",
             Kernel::Attention { .. } => "attention",
+            Kernel::AttentionGrad { .. } => "attention_grad",
             Kernel::Activation { .. } => "activation",
+            Kernel::ActivationGrad { .. } => "activation_grad",
+            Kernel::JumpRelu => "jump_relu",
+            Kernel::TopKMask { .. } => "top_k_mask",
+            Kernel::WhereNonzero => "where_nonzero",
+            Kernel::Scale { .. } => "scale",
+            Kernel::LinearGradWeight => "linear_grad_weight",
+            Kernel::HeadLinearGradWeight => "head_linear_grad_weight",
+            Kernel::HeadResultGrad { .. } => "head_result_grad",
+            Kernel::HeadResultGradWeight { .. } => "head_result_grad_weight",
+            Kernel::ColumnSum => "column_sum",
+            Kernel::NormalizeGrad { .. } => "normalize_grad",
+            Kernel::NormalizeGradScale { .. } => "normalize_grad_scale",
+            Kernel::NormScaleGrad { .. } => "norm_scale_grad",
+            Kernel::NormGrad { .. } => "norm_grad",
+            Kernel::SoftmaxGrad => "softmax_grad",
+            Kernel::EmbedGrad { .. } => "embed_grad",
+            Kernel::ScatterRows => "scatter_rows",
+            Kernel::ColumnsGrad => "columns_grad",
+            Kernel::ColumnsGradWeight => "columns_grad_weight",
+            Kernel::ColumnsGradBias => "columns_grad_bias",
+            Kernel::CrossEntropyGrad => "cross_entropy_grad",
+            Kernel::EdgeReadGrad { .. } => "edge_read_grad",
+            Kernel::Outer => "outer",
             Kernel::Repeat => "repeat",
             Kernel::GatherRows => "gather_rows",
             Kernel::Columns => "columns",
@@ -208,16 +275,39 @@ impl Kernel {
         let (inputs, params, outputs): (&[Port], &[Role], &[Port]) = match self {
             Kernel::Embed { .. } => (&[I], &[Rows], &[F]),
             Kernel::Sum => (&[Port::Many(1)], &[], &[F]),
-            Kernel::Mul | Kernel::Subtract | Kernel::Normalize { .. } | Kernel::Mix | Kernel::ProjectDot => {
-                (&[F, F], &[], &[F])
-            }
-            Kernel::NormScale { .. } | Kernel::Softmax | Kernel::Activation { .. } | Kernel::Repeat => {
-                (&[F], &[], &[F])
-            }
+            Kernel::Mul
+            | Kernel::Subtract
+            | Kernel::Normalize { .. }
+            | Kernel::Mix
+            | Kernel::MixTransposed
+            | Kernel::ActivationGrad { .. }
+            | Kernel::WhereNonzero
+            | Kernel::LinearGradWeight
+            | Kernel::HeadLinearGradWeight
+            | Kernel::HeadResultGradWeight { .. }
+            | Kernel::NormalizeGrad { .. }
+            | Kernel::SoftmaxGrad
+            | Kernel::Outer
+            | Kernel::ProjectDot => (&[F, F], &[], &[F]),
+            Kernel::NormScale { .. }
+            | Kernel::Softmax
+            | Kernel::Activation { .. }
+            | Kernel::TopKMask { .. }
+            | Kernel::Scale { .. }
+            | Kernel::Repeat => (&[F], &[], &[F]),
+            Kernel::JumpRelu => (&[F], &[Vector], &[F]),
+            Kernel::ColumnSum | Kernel::EdgeReadGrad { .. } => (&[F, MAYBE_F], &[], &[F]),
+            Kernel::NormalizeGradScale { .. } | Kernel::NormScaleGrad { .. } => (&[F, F, F], &[], &[F]),
+            Kernel::NormGrad { .. } => (&[F, F, F], &[MaybeVector], &[F]),
+            Kernel::AttentionGrad { .. } => (&[F, F, F, F, F], &[], &[MAYBE_F, MAYBE_F, MAYBE_F]),
+            Kernel::EmbedGrad { .. } | Kernel::ColumnsGradBias => (&[I, F], &[], &[F]),
+            Kernel::ScatterRows => (&[F, I], &[], &[F]),
+            Kernel::ColumnsGrad => (&[F, I], &[Matrix], &[F]),
+            Kernel::ColumnsGradWeight | Kernel::CrossEntropyGrad => (&[F, I, F], &[], &[F]),
             Kernel::Affine => (&[F], &[MaybeVector, MaybeVector], &[F]),
             Kernel::Norm { .. } => (&[F], &[MaybeVector, MaybeVector], &[F, MAYBE_F, MAYBE_F]),
-            Kernel::Linear | Kernel::HeadLinear => (&[F], &[Matrix, MaybeVector], &[F]),
-            Kernel::HeadResult { .. } => (&[F], &[Matrix], &[F]),
+            Kernel::Linear { .. } | Kernel::HeadLinear { .. } => (&[F], &[Matrix, MaybeVector], &[F]),
+            Kernel::HeadResult { .. } | Kernel::HeadResultGrad { .. } => (&[F], &[Matrix], &[F]),
             Kernel::Rotary { .. } => (&[F, I], &[Vector, Vector], &[F]),
             Kernel::Scores { .. } => (&[F, F, MAYBE_I], &[], &[F]),
             Kernel::Attention { .. } => (&[F, F, F, MAYBE_I], &[], &[F, MAYBE_F, MAYBE_F]),
@@ -237,70 +327,4 @@ impl Kernel {
         };
         Ports { inputs, params, outputs }
     }
-}
-
-struct Attrs<'a> {
-    kernel: &'a str,
-    attrs: &'a Map<String, Json>,
-}
-
-impl Attrs<'_> {
-    fn has(&self, name: &str) -> bool {
-        self.attrs.get(name).is_some_and(|value| !value.is_null())
-    }
-
-    fn wrong<T>(&self, name: &str, expected: &str) -> Result<T, String> {
-        let got = self.attrs.get(name).map_or("nothing".into(), |value| {
-            let text = value.to_string();
-            if text.chars().count() > 60 { format!("{}…", text.chars().take(60).collect::<String>()) } else { text }
-        });
-        Err(format!("{} needs the attribute {name} to be {expected}, but it is {got}", self.kernel))
-    }
-
-    fn flag(&self, name: &str) -> Result<bool, String> {
-        self.attrs.get(name).and_then(Json::as_bool).map_or_else(|| self.wrong(name, "true or false"), Ok)
-    }
-
-    fn number(&self, name: &str) -> Result<f32, String> {
-        let number = self.attrs.get(name).and_then(Json::as_f64).map(|number| number as f32);
-        number.filter(|number| number.is_finite()).map_or_else(|| self.wrong(name, "a number that fits a float32"), Ok)
-    }
-
-    fn count(&self, name: &str) -> Result<usize, String> {
-        self.attrs.get(name).and_then(whole).map_or_else(|| self.wrong(name, "a whole number from 0"), Ok)
-    }
-
-    fn word<T: Copy>(&self, name: &str, words: &[(&str, T)]) -> Result<T, String> {
-        let given = self.attrs.get(name).and_then(Json::as_str);
-        let found = words.iter().find(|(word, _)| Some(*word) == given);
-        found.map_or_else(
-            || {
-                self.wrong(
-                    name,
-                    &format!("one of {}", words.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(", ")),
-                )
-            },
-            |(_, value)| Ok(*value),
-        )
-    }
-
-    fn norm_kind(&self) -> Result<NormKind, String> {
-        self.word("kind", &[("layer", NormKind::Layer), ("rms", NormKind::Rms)])
-    }
-
-    fn dims(&self, dim: &mut dyn FnMut(&Json) -> Option<Dim>) -> Result<[Dim; 3], String> {
-        if let Some([a, b, c]) = self.attrs.get("dims").and_then(Json::as_array).map(Vec::as_slice)
-            && let (Some(a), Some(b), Some(c)) = (dim(a), dim(b), dim(c))
-        {
-            return Ok([a, b, c]);
-        }
-        self.wrong("dims", "three sizes, each a whole number or the name of one")
-    }
-}
-
-/// A whole number that a double holds exactly; JSON writers may well say 3.0.
-pub(crate) fn whole(value: &Json) -> Option<usize> {
-    const LIMIT: f64 = 9_007_199_254_740_992.0;
-    let number = value.as_f64()?;
-    ((0.0..LIMIT).contains(&number) && number.fract() == 0.0).then_some(number as usize)
 }

@@ -1,7 +1,9 @@
 //! Runs compiled programs: what is asked is JSON, what is computed is checked beforehand, what comes out is copied.
 
+mod attrs;
 mod buffer;
 mod check;
+mod check_gradient;
 mod dispatch;
 mod error;
 mod kernel;

@@ -3,8 +3,9 @@
 
 use serde_json::{Map, Value as Json};
 
+use super::attrs::whole;
 use super::error::{Code, ExecError};
-use super::kernel::{Dtype, Kernel, Port, Role, whole};
+use super::kernel::{Dtype, Kernel, Port, Role};
 
 /// A size: known now, or the index of a symbol that each call binds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

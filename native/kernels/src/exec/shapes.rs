@@ -65,6 +65,9 @@ fn describe(pattern: &str) -> String {
 /// What is left in front when trailing sizes that multiply to `width` are taken off, as one number; the fewest that do.
 pub(crate) fn leading_rows(name: &str, shape: &[usize], width: usize) -> Result<usize, String> {
     let mut trailing = 1usize;
+    if width == 1 {
+        return Ok(shape.iter().product());
+    }
     for axis in (0..shape.len()).rev() {
         trailing = trailing.saturating_mul(shape[axis]);
         if trailing == width {

@@ -7,6 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use memmap2::Mmap;
 
+use super::check::checked_product;
 use super::error::{Code, ExecError};
 use super::weight::{Raw, Weight};
 use crate::half::Dtype;
@@ -126,6 +127,33 @@ impl Store {
         Ok(())
     }
 
+    /// Whether a weight of this name and shape is there, and the strides are those of dense row-major data.
+    pub fn can_redefine(&self, name: &str, shape: &[usize], strides: &[usize]) -> bool {
+        strides == dense_strides(shape) && self.find(name).is_some_and(|weight| weight.shape() == shape)
+    }
+
+    /// As [`Store::define_owned`] for dense row-major data. A weight of this name and shape that no call uses lends its
+    /// memory, and its panels are made anew at once: the way of weights that change at every step of a training.
+    pub fn redefine(&self, name: &str, data: &[f32], shape: &[usize]) -> Result<(), ExecError> {
+        let strides = dense_strides(shape);
+        check_extent(name, data.len(), 0, shape, &strides)?;
+        let mut weights = self.weights.write().unwrap_or_else(PoisonError::into_inner);
+        let old = match weights.remove(name) {
+            Some(old) if old.shape() == shape && Some(data.len()) == checked_product(shape) => Arc::into_inner(old),
+            _ => None,
+        };
+        let weight = match old {
+            Some(old) => {
+                let threads = crate::pool::default_threads().unwrap_or(1);
+                let failed = |_| ExecError::new(Code::Memory, format!("The system gave no memory for {name}."));
+                old.redefined(data, threads, self.isa).map_err(failed)?
+            }
+            None => Weight::new(name, shape, &strides, 0, Raw::Owned(Arc::new(data.to_vec()))),
+        };
+        weights.insert(name.to_owned(), Arc::new(weight));
+        Ok(())
+    }
+
     fn insert(&self, name: &str, shape: &[usize], strides: &[usize], offset: usize, raw: Raw) {
         let weight = Weight::new(name, shape, strides, offset, raw);
         self.weights.write().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), Arc::new(weight));
@@ -150,6 +178,11 @@ impl Store {
     pub(crate) fn find(&self, name: &str) -> Option<Arc<Weight>> {
         self.weights.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
     }
+}
+
+/// Of row-major data. A product that overflows belongs to a shape that [`check_extent`] refuses, or to one of no elements.
+fn dense_strides(shape: &[usize]) -> Vec<usize> {
+    (1..=shape.len()).map(|axis| shape[axis..].iter().fold(1, |a: usize, &b| a.wrapping_mul(b))).collect()
 }
 
 /// That every element lies among the `available` ones, and that they are no more than those: a weight made of repeats

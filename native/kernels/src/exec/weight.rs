@@ -7,6 +7,7 @@ use memmap2::Mmap;
 use crate::error::KernelError;
 use crate::gemm::Context;
 use crate::half::Dtype;
+use crate::isa::Isa;
 use crate::ops::Table;
 use crate::pack::{MatrixSource, PackedMatrix};
 
@@ -36,7 +37,8 @@ impl Raw {
     }
 }
 
-/// One weight. Once packed, the panels are all there is of it in memory.
+/// One weight. Once packed, the panels are all there is of it in memory: of the matrix, of its transpose, or of both where
+/// it is multiplied with from either side.
 pub(crate) struct Weight {
     name: String,
     shape: Vec<usize>,
@@ -47,6 +49,10 @@ pub(crate) struct Weight {
     /// Held while packing, so that two calls do not pack the same matrix.
     packing: Mutex<()>,
     packed: OnceLock<Arc<PackedMatrix>>,
+    /// [N, K]
+    transposed: OnceLock<Arc<PackedMatrix>>,
+    /// Panels of an earlier definition, whose memory the next packing takes.
+    spare: Mutex<Vec<PackedMatrix>>,
     vector: OnceLock<Arc<Vec<f32>>>,
 }
 
@@ -61,12 +67,16 @@ impl Weight {
             raw: Mutex::new(Some(raw)),
             packing: Mutex::new(()),
             packed: OnceLock::new(),
+            transposed: OnceLock::new(),
+            spare: Mutex::default(),
             vector: OnceLock::new(),
         }
     }
 
     pub(super) fn packed_bytes(&self) -> u64 {
-        self.packed.get().map_or(0, |packed| packed.bytes() as u64)
+        let made = [&self.packed, &self.transposed].into_iter().filter_map(OnceLock::get);
+        let spare = self.spare().iter().map(|packed| packed.bytes() as u64).sum::<u64>();
+        made.map(|packed| packed.bytes() as u64).sum::<u64>() + spare
     }
 
     pub(super) fn owned_bytes(&self) -> u64 {
@@ -83,30 +93,50 @@ impl Weight {
         self.raw.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The matrix [K, N] in panels; made on first use, on the threads of `ctx`.
-    pub(crate) fn packed(&self, ctx: &Context<'_>) -> Result<Arc<PackedMatrix>, KernelError> {
-        if let Some(packed) = self.packed.get() {
+    fn spare(&self) -> MutexGuard<'_, Vec<PackedMatrix>> {
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The matrix [K, N] in panels, or its transpose [N, K]; made on first use, on the threads of `ctx`.
+    pub(crate) fn packed(&self, ctx: &Context<'_>, transposed: bool) -> Result<Arc<PackedMatrix>, KernelError> {
+        let (wanted, other) =
+            if transposed { (&self.transposed, &self.packed) } else { (&self.packed, &self.transposed) };
+        if let Some(packed) = wanted.get() {
             return Ok(packed.clone());
         }
         let _alone = self.packing.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(packed) = self.packed.get() {
+        if let Some(packed) = wanted.get() {
             return Ok(packed.clone());
         }
-        let raw = self.raw().clone();
-        let (Some(raw), &[k, n], &[sk, sn]) = (raw, self.shape.as_slice(), self.strides.as_slice()) else {
+        let &[k, n] = self.shape.as_slice() else {
             return Err(KernelError::Shape { what: "dimensions of a matrix", expected: 2, got: self.shape.len() });
         };
+        let size = if transposed { [n, k] } else { [k, n] };
+        let spare = {
+            let mut spare = self.spare();
+            let fitting = spare.iter().position(|spare| [spare.k(), spare.n()] == size);
+            fitting.map(|at| spare.swap_remove(at))
+        };
+        if let Some(other) = other.get() {
+            let packed = Arc::new(other.transposed(ctx, spare)?);
+            return Ok(wanted.get_or_init(|| packed).clone());
+        }
+        let raw = self.raw().clone();
+        let (Some(raw), &[sk, sn]) = (raw, self.strides.as_slice()) else {
+            return Err(KernelError::Shape { what: "dimensions of a matrix", expected: 2, got: self.shape.len() });
+        };
+        let [(k, sk), (n, sn)] = if transposed { [(n, sn), (k, sk)] } else { [(k, sk), (n, sn)] };
         let source = MatrixSource { bytes: raw.bytes(), dtype: raw.dtype(), offset: self.offset, k, n, sk, sn };
         // Where columns lie one after the other (a stored [out, in] matrix), their pages go as soon as they are packed, so
         // that a large unembedding is never in memory twice.
         let columns_in_order = sk == 1 && sn >= k;
-        let packed = Arc::new(PackedMatrix::pack_each(ctx, source, &|columns| {
+        let packed = Arc::new(PackedMatrix::pack_each(ctx, source, spare, &|columns| {
             if let (true, Raw::Mapped { file, byte_offset, dtype }) = (columns_in_order, &raw) {
                 let first = byte_offset + (self.offset + columns.start * sn) * dtype.bytes();
                 release(file, first, columns.len() * sn * dtype.bytes());
             }
         })?);
-        let packed = self.packed.get_or_init(|| packed).clone();
+        let packed = wanted.get_or_init(|| packed).clone();
         match &raw {
             Raw::Mapped { file, byte_offset, dtype } => {
                 let first = byte_offset + self.offset * dtype.bytes();
@@ -116,6 +146,62 @@ impl Weight {
             Raw::Owned(_) => *self.raw() = None,
         }
         Ok(packed)
+    }
+
+    /// Row `row` of the matrix from panels that were made, whichever they are; `None` when there are none.
+    fn panel_row(&self, row: usize, out: &mut [f32]) -> Option<Result<(), KernelError>> {
+        let plain = self.packed.get().map(|packed| packed.gather_row(row, out));
+        plain.or_else(|| self.transposed.get().map(|packed| packed.gather_column(row, out)))
+    }
+
+    /// Column `column`, likewise.
+    fn panel_column(&self, column: usize, out: &mut [f32]) -> Option<Result<(), KernelError>> {
+        let plain = self.packed.get().map(|packed| packed.gather_column(column, out));
+        plain.or_else(|| self.transposed.get().map(|packed| packed.gather_row(column, out)))
+    }
+
+    /// The same weight with other elements, dense and row-major: what was packed is packed again in the memory that it
+    /// has. `self` was the only user of it.
+    pub(super) fn redefined(mut self, data: &[f32], threads: usize, isa: Isa) -> Result<Weight, KernelError> {
+        let mut step = 1;
+        for (stride, size) in self.strides.iter_mut().zip(&self.shape).rev() {
+            *stride = step;
+            step *= size;
+        }
+        self.offset = 0;
+        self.vector = OnceLock::new();
+        let mut made: Vec<PackedMatrix> = std::mem::take(self.spare.get_mut().unwrap_or_else(PoisonError::into_inner));
+        let taken = |slot: &mut OnceLock<Arc<PackedMatrix>>| {
+            slot.take().and_then(|packed| Arc::try_unwrap(packed).ok()).filter(|packed| packed.dtype() == Dtype::F32)
+        };
+        let (plain, transposed) = (taken(&mut self.packed), taken(&mut self.transposed));
+        let raw = self.raw.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let (true, &[k, n]) = (plain.is_some() || transposed.is_some(), self.shape.as_slice()) {
+            // SAFETY: a float is four initialised bytes without padding, and the borrow is carried over.
+            let bytes = unsafe { std::slice::from_raw_parts(data.as_ptr().cast(), size_of_val(data)) };
+            let source = MatrixSource { bytes, dtype: Dtype::F32, offset: 0, k, n, sk: n, sn: 1 };
+            let ctx = Context { isa, threads, cancel: None };
+            // Both would cost twice now; the other one is made of the first when it is asked for.
+            if let Some(plain) = plain {
+                self.packed = Arc::new(PackedMatrix::pack_each(&ctx, source, Some(plain), &|_| {})?).into();
+                made.extend(transposed);
+            } else {
+                let source = MatrixSource { k: n, n: k, sk: 1, sn: n, ..source };
+                self.transposed = Arc::new(PackedMatrix::pack_each(&ctx, source, transposed, &|_| {})?).into();
+            }
+            *raw = None;
+        } else {
+            let own = match raw {
+                Some(Raw::Owned(own)) => Arc::get_mut(own).filter(|own| own.len() == data.len()),
+                _ => None,
+            };
+            match own {
+                Some(own) => own.copy_from_slice(data),
+                None => *raw = Some(Raw::Owned(Arc::new(data.to_vec()))),
+            }
+        }
+        self.spare = Mutex::new(made);
+        Ok(self)
     }
 
     /// All elements in row-major order; made on first use, unless they are held like that already.
@@ -139,7 +225,7 @@ impl Weight {
             match &raw {
                 Some(raw) => self.read_raw(raw, self.row_start(row), *self.strides.last().unwrap_or(&1), out),
                 // Only a matrix is packed, and a packed matrix has two dimensions.
-                None => self.packed.get().ok_or(KernelError::TooLarge { what: "vector" })?.gather_row(row, out)?,
+                None => self.panel_row(row, out).ok_or(KernelError::TooLarge { what: "vector" })??,
             }
         }
         Ok(self.vector.get_or_init(|| Arc::new(data)).clone())
@@ -201,9 +287,11 @@ impl Table for WeightTable {
 
     fn read(&self, row: usize, out: &mut [f32]) -> Result<(), KernelError> {
         let weight = &self.weight;
-        if weight.packed.get().is_none()
-            && let Some(raw) = weight.raw().clone()
-        {
+        let packed = if self.transposed { weight.panel_column(row, out) } else { weight.panel_row(row, out) };
+        if let Some(result) = packed {
+            return result;
+        }
+        if let Some(raw) = weight.raw().clone() {
             let (along, across) = if self.transposed { (0, 1) } else { (1, 0) };
             let (Some(&along), Some(&across)) = (weight.strides.get(along), weight.strides.get(across)) else {
                 return Err(KernelError::Shape { what: "dimensions of a table", expected: 2, got: weight.shape.len() });
@@ -211,8 +299,9 @@ impl Table for WeightTable {
             weight.read_raw(&raw, weight.offset + row * across, along, out);
             return Ok(());
         }
-        let packed = weight.packed.get().ok_or(KernelError::TooLarge { what: "table" })?;
-        if self.transposed { packed.gather_column(row, out) } else { packed.gather_row(row, out) }
+        // Packed meanwhile by another call: panels were made before the elements were given up.
+        let packed = if self.transposed { weight.panel_column(row, out) } else { weight.panel_row(row, out) };
+        packed.unwrap_or(Err(KernelError::TooLarge { what: "table" }))
     }
 }
 

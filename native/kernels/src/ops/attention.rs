@@ -11,9 +11,9 @@ use crate::scratch::with_scratch;
 pub struct AttentionOut<'a> {
     /// [rows, pos, heads, value width]
     pub z: &'a mut [f32],
-    /// [rows, heads, pos, pos]
+    /// [rows, heads, pos, keys]
     pub scores: Option<&'a mut [f32]>,
-    /// [rows, heads, pos, pos]
+    /// [rows, heads, pos, keys]
     pub pattern: Option<&'a mut [f32]>,
 }
 
@@ -37,13 +37,19 @@ pub fn attention(
         expect_len("scores or pattern of attention", square.len(), &heads.square_len())?;
     }
     if let Some(keys) = masking.keys {
-        expect_len("mask of attention", keys.len(), &[heads.rows, heads.pos])?;
+        expect_len("mask of attention", keys.len(), &[heads.rows, heads.keys])?;
     }
-    let pos = heads.pos;
+    let keys = heads.keys;
+    if keys == 0 {
+        // Nothing to read, and no rows of scores.
+        to.z.fill(0.0);
+        return ctx.result();
+    }
     let z = Rows::new(to.z, value_width);
-    let scores = to.scores.map(|scores| Rows::new(scores, pos));
-    let pattern = to.pattern.map(|pattern| Rows::new(pattern, pos));
-    let rows_len = QUERIES.min(pos).checked_mul(pos).ok_or(KernelError::TooLarge { what: "scores of a block" })?;
+    let scores = to.scores.map(|scores| Rows::new(scores, keys));
+    let pattern = to.pattern.map(|pattern| Rows::new(pattern, keys));
+    let rows_len =
+        QUERIES.min(heads.pos).checked_mul(keys).ok_or(KernelError::TooLarge { what: "scores of a block" })?;
     let scratch_len = [scores.is_none(), pattern.is_none()].iter().filter(|&&own| own).count() * rows_len;
     try_tasks(ctx, heads.blocks(), &|task| {
         let block = heads.block(task);
@@ -55,15 +61,15 @@ pub fn attention(
             let score_rows = match &scores {
                 // SAFETY: each task has a block of rows of its own.
                 Some(scores) => unsafe { scores.take(square.clone()) },
-                None => &mut own_scores[..count * pos],
+                None => &mut own_scores[..count * keys],
             };
             let pattern_rows = match &pattern {
                 // SAFETY: as above.
                 Some(pattern) => unsafe { pattern.take(square) },
-                None => &mut rest[..count * pos],
+                None => &mut rest[..count * keys],
             };
             block_scores(ctx, &heads, &block, q, k, masking, score_rows)?;
-            softmax_rows(ctx.isa, pattern_rows, score_rows, pos);
+            softmax_rows(ctx.isa, pattern_rows, score_rows, keys);
             block_mix(ctx, &values, &block, pattern_rows, masking.reach(&heads, &block), v, result)?;
             for (query, result) in block.queries.clone().zip(result.chunks_exact(value_width.max(1))) {
                 let vector = values.vector(&block, query);

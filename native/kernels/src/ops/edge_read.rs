@@ -14,7 +14,7 @@ pub struct Sizes {
 }
 
 per_isa! {
-    fn add_scaled(out: &mut [f32], factor: f32, delta: &[f32]) {
+    pub(crate) fn add_scaled(out: &mut [f32], factor: f32, delta: &[f32]) {
         for (out, delta) in out.iter_mut().zip(delta) {
             *out = factor.mul_add(*delta, *out);
         }

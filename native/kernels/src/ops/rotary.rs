@@ -18,35 +18,39 @@ pub struct Rotary<'a> {
     pub width: usize,
     pub dims: usize,
     pub layout: Layout,
+    /// Turns back: the transpose of the rotation.
+    pub inverse: bool,
     /// [context, dims / 2]
     pub cos: &'a [f32],
     pub sin: &'a [f32],
 }
 
 per_isa! {
-    fn rotate(out: &mut [f32], x: &[f32], cos: &[f32], sin: &[f32], layout: Layout) {
+    fn rotate(out: &mut [f32], x: &[f32], cos: &[f32], sin: &[f32], layout: Layout, inverse: bool) {
         let half = cos.len();
+        // The angle's sign is exact, so turning back makes the same roundings.
+        let sign = if inverse { -1.0 } else { 1.0 };
         match layout {
             Layout::Half => {
                 let (a, b) = x.split_at(half);
                 let (first, second) = out.split_at_mut(half);
                 for i in 0..half {
-                    first[i] = (-b[i]).mul_add(sin[i], a[i] * cos[i]);
-                    second[i] = a[i].mul_add(sin[i], b[i] * cos[i]);
+                    first[i] = (-b[i]).mul_add(sign * sin[i], a[i] * cos[i]);
+                    second[i] = a[i].mul_add(sign * sin[i], b[i] * cos[i]);
                 }
             }
             Layout::Adjacent => {
                 for (((out, x), cos), sin) in out.chunks_exact_mut(2).zip(x.chunks_exact(2)).zip(cos).zip(sin) {
-                    out[0] = (-x[1]).mul_add(*sin, x[0] * cos);
-                    out[1] = x[0].mul_add(*sin, x[1] * cos);
+                    out[0] = (-x[1]).mul_add(sign * sin, x[0] * cos);
+                    out[1] = x[0].mul_add(sign * sin, x[1] * cos);
                 }
             }
         }
     }
 }
 
-/// A pair (a, b) becomes (a·cos − b·sin, b·cos + a·sin) for the angle of the token's position; the product with cos is
-/// rounded, the other fused onto it. The rest is copied. Exact. Source: Su et al. 2021, RoFormer.
+/// A pair (a, b) becomes (a·cos − b·sin, b·cos + a·sin) for the angle of the token's position, with `inverse` for the
+/// opposite angle; the product with cos is rounded, the other fused onto it. The rest is copied. Exact. Source: Su et al. 2021, RoFormer.
 pub fn rotary(
     ctx: &Context<'_>,
     rotary: Rotary<'_>,
@@ -54,7 +58,7 @@ pub fn rotary(
     positions: &[i32],
     out: &mut [f32],
 ) -> Result<(), KernelError> {
-    let Rotary { heads, width, dims, layout, cos, sin } = rotary;
+    let Rotary { heads, width, dims, layout, inverse, cos, sin } = rotary;
     if dims % 2 != 0 || dims > width {
         return Err(KernelError::Shape {
             what: "dims of rotary: even, and at most the width",
@@ -83,7 +87,15 @@ pub fn rotary(
             let at = positions[token] as usize * half;
             for head in heads_of(token) {
                 let part = head * width..head * width + dims;
-                rotate(ctx.isa, &mut out[part.clone()], &x[part], &cos[at..at + half], &sin[at..at + half], layout);
+                rotate(
+                    ctx.isa,
+                    &mut out[part.clone()],
+                    &x[part],
+                    &cos[at..at + half],
+                    &sin[at..at + half],
+                    layout,
+                    inverse,
+                );
             }
         }
     })

@@ -6,11 +6,13 @@ use crate::bmm::{Sizes, View, Zeros, product};
 use crate::error::KernelError;
 use crate::gemm::{Context, RowsMut};
 
-/// Sizes of attention: q [rows, pos, heads, width], k [rows, pos, kv_heads, width], pattern [rows, heads, pos, pos].
+/// Sizes of attention: q [rows, pos, heads, width], k [rows, keys, kv_heads, width], pattern [rows, heads, pos, keys].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Heads {
     pub rows: usize,
+    /// Queries.
     pub pos: usize,
+    pub keys: usize,
     pub heads: usize,
     pub kv_heads: usize,
     pub width: usize,
@@ -36,6 +38,12 @@ impl Heads {
         Block { row, head, kv_head: head * self.kv_heads / self.heads, queries }
     }
 
+    /// The query heads that read a key/value head.
+    pub(crate) fn group(&self, kv_head: usize) -> Range<usize> {
+        let share = self.heads / self.kv_heads;
+        kv_head * share..(kv_head + 1) * share
+    }
+
     pub(crate) fn blocks(&self) -> usize {
         self.rows * self.heads * self.pos.div_ceil(QUERIES)
     }
@@ -45,11 +53,11 @@ impl Heads {
     }
 
     pub(crate) fn key_len(&self) -> [usize; 4] {
-        [self.rows, self.pos, self.kv_heads, self.width]
+        [self.rows, self.keys, self.kv_heads, self.width]
     }
 
     pub(crate) fn square_len(&self) -> [usize; 4] {
-        [self.rows, self.heads, self.pos, self.pos]
+        [self.rows, self.heads, self.pos, self.keys]
     }
 
     /// Which vector of [rows, pos, heads] belongs to a query of the block.
@@ -57,12 +65,17 @@ impl Heads {
         (block.row * self.pos + query) * self.heads + block.head
     }
 
-    /// Where the first key or value of a head begins in [rows, pos, kv_heads, width].
+    /// Where the first key or value of a head begins in [rows, keys, kv_heads, width].
     pub(crate) fn key_at(&self, block: &Block) -> usize {
-        (block.row * self.pos * self.kv_heads + block.kv_head) * self.width
+        (block.row * self.keys * self.kv_heads + block.kv_head) * self.width
     }
 
-    /// Rows of a [rows, heads, pos, pos] value that belong to a block.
+    /// How many keys a query reads: the last query reads all, and under `causal` each one before it one fewer.
+    pub(crate) fn seen(&self, causal: bool, query: usize) -> usize {
+        if causal { (query + 1 + self.keys).saturating_sub(self.pos) } else { self.keys }
+    }
+
+    /// Rows of a [rows, heads, pos, keys] value that belong to a block.
     pub(crate) fn square_rows(&self, block: &Block) -> Range<usize> {
         let first = (block.row * self.heads + block.head) * self.pos;
         first + block.queries.start..first + block.queries.end
@@ -80,28 +93,28 @@ pub(crate) struct Block {
 #[derive(Clone, Copy, Debug)]
 pub struct Masking<'a> {
     pub scale: f32,
-    /// A query reads no later key.
+    /// A query reads no later key; the last query stands at the last key.
     pub causal: bool,
-    /// [rows, pos]; 0 hides a key from every query.
+    /// [rows, keys]; 0 hides a key from every query.
     pub keys: Option<&'a [i32]>,
 }
 
 impl Masking<'_> {
     /// Keys that any query of the block may read: the others are never computed.
     pub(crate) fn reach(&self, heads: &Heads, block: &Block) -> usize {
-        if self.causal { block.queries.end } else { heads.pos }
+        heads.seen(self.causal, block.queries.end - 1)
     }
 }
 
 per_isa! {
-    fn scale_row(row: &mut [f32], scale: f32) {
+    pub(crate) fn scale_row(row: &mut [f32], scale: f32) {
         for score in row {
             *score *= scale;
         }
     }
 }
 
-/// The scores of one block, `out` being its rows of `pos`.
+/// The scores of one block, `out` being its rows of `keys`.
 pub(crate) fn block_scores(
     ctx: &Context<'_>,
     heads: &Heads,
@@ -111,15 +124,15 @@ pub(crate) fn block_scores(
     masking: Masking<'_>,
     out: &mut [f32],
 ) -> Result<(), KernelError> {
-    let Heads { pos, width, .. } = *heads;
+    let Heads { keys, width, .. } = *heads;
     let reach = masking.reach(heads, block);
     let a = View { data: &q[heads.vector(block, block.queries.start) * width..], row: heads.heads * width, column: 1 };
     let b = View { data: &k[heads.key_at(block)..], row: 1, column: heads.kv_heads * width };
     let sizes = Sizes { m: block.queries.len(), n: reach, k: width };
-    product(ctx, sizes, a, b, RowsMut { data: out, rows: sizes.m, step: pos }, Zeros::Multiply)?;
-    let hidden = masking.keys.map(|keys| &keys[block.row * pos..(block.row + 1) * pos]);
-    for (query, out) in block.queries.clone().zip(out.chunks_exact_mut(pos)) {
-        let seen = if masking.causal { query + 1 } else { pos };
+    product(ctx, sizes, a, b, RowsMut { data: out, rows: sizes.m, step: keys }, Zeros::Multiply)?;
+    let hidden = masking.keys.map(|mask| &mask[block.row * keys..(block.row + 1) * keys]);
+    for (query, out) in block.queries.clone().zip(out.chunks_exact_mut(keys)) {
+        let seen = heads.seen(masking.causal, query);
         scale_row(ctx.isa, &mut out[..seen], masking.scale);
         out[seen..].fill(f32::NEG_INFINITY);
         for (score, _) in out.iter_mut().zip(hidden.unwrap_or_default()).filter(|(_, key)| **key == 0) {
@@ -129,8 +142,9 @@ pub(crate) fn block_scores(
     Ok(())
 }
 
-/// scores[r, h, i, j] = (q[r, i, h] · k[r, j, kv(h)]) · scale, kv(h) = ⌊h·kv_heads/heads⌋; −∞ where key j is hidden. One
-/// chain over the width ascending, then one product. The NaN of a hidden key does no harm.
+/// scores[r, h, i, j] = (q[r, i, h] · k[r, j, kv(h)]) · scale, kv(h) = ⌊h·kv_heads/heads⌋; −∞ where key j is hidden, under
+/// `causal` from key i + keys − pos + 1 on. One chain over the width ascending, then one product. The NaN of a hidden key
+/// does no harm.
 /// Bounded: (width + 1)·u·|scale|·Σ|q·k|.
 pub fn scores(
     ctx: &Context<'_>,
@@ -145,12 +159,12 @@ pub fn scores(
     expect_len("k of scores", k.len(), &heads.key_len())?;
     expect_len("out of scores", out.len(), &heads.square_len())?;
     if let Some(keys) = masking.keys {
-        expect_len("mask of scores", keys.len(), &[heads.rows, heads.pos])?;
+        expect_len("mask of scores", keys.len(), &[heads.rows, heads.keys])?;
     }
     if out.is_empty() {
         return ctx.result();
     }
-    let out = Rows::new(out, heads.pos);
+    let out = Rows::new(out, heads.keys);
     try_tasks(ctx, heads.blocks(), &|task| {
         let block = heads.block(task);
         // SAFETY: each task has a block of rows of its own.

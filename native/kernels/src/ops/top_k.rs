@@ -63,6 +63,12 @@ impl Best {
         self.kept.truncate(self.k);
     }
 
+    /// The entries, index and value, in no particular order.
+    pub(crate) fn kept(&mut self) -> impl Iterator<Item = (usize, f32)> {
+        self.prune();
+        self.kept.iter().map(|entry| (!(entry.0 as u32) as usize, entry.1))
+    }
+
     /// Writes the entries in their order; the rest becomes value 0 and index −1. Gives their number.
     pub(crate) fn write(&mut self, values: &mut [f32], indices: &mut [i32]) -> usize {
         self.prune();

@@ -74,3 +74,43 @@ pub fn same_bits(got: &[f32], wanted: &[f32]) -> bool {
     let equal = |(a, b): (&f32, &f32)| a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan());
     got.len() == wanted.len() && got.iter().zip(wanted).all(equal)
 }
+
+/// The result on every instruction set and thread count, which must be one and the same.
+pub fn agree(run: impl Fn(&Context<'_>) -> Vec<f32>) -> Vec<f32> {
+    let first = run(&ctx(Isa::Portable, 1));
+    for isa in Isa::available() {
+        for threads in THREADS {
+            assert!(same_bits(&run(&ctx(isa, threads)), &first), "{isa:?}, {threads} threads");
+        }
+    }
+    first
+}
+
+/// Numbers among which stand the special ones.
+pub fn mixed(random: &mut Random, len: usize) -> Vec<f32> {
+    let special =
+        [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 0.0, -0.0, f32::from_bits(1), f32::MIN_POSITIVE, f32::MAX];
+    (0..len)
+        .map(|_| if random.below(9) == 0 { special[random.below(special.len())] } else { random.float() * 3.0 })
+        .collect()
+}
+
+pub fn filled(len: usize, fill: impl FnOnce(&mut [f32])) -> Vec<f32> {
+    let mut out = vec![f32::NAN; len];
+    fill(&mut out);
+    out
+}
+
+/// The fixed tree, entry by entry.
+pub fn tree(terms: impl Iterator<Item = (f32, f32)>) -> f32 {
+    let mut lanes = [0f32; 32];
+    for (i, (a, b)) in terms.enumerate() {
+        lanes[i % 32] = a.mul_add(b, lanes[i % 32]);
+    }
+    for half in [16, 8, 4, 2, 1] {
+        for lane in 0..half {
+            lanes[lane] += lanes[lane + half];
+        }
+    }
+    lanes[0]
+}

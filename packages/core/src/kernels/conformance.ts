@@ -1,8 +1,10 @@
 import type { Floats, IntTensor, Tensor } from '../tensor/index.ts';
+import { attentionGradientCases } from './conformance/attention-gradient-cases.ts';
 import type { Allowed } from './conformance/bounds.ts';
 import { choiceCases } from './conformance/choice-cases.ts';
 import { editCases } from './conformance/edit-cases.ts';
 import { elementwiseCases } from './conformance/elementwise-cases.ts';
+import { gradientCases } from './conformance/gradient-cases.ts';
 import { mixingCases } from './conformance/mixing-cases.ts';
 import { normCases } from './conformance/norm-cases.ts';
 import { productCases } from './conformance/product-cases.ts';
@@ -40,6 +42,8 @@ export const conformanceCases: readonly ConformanceCase[] = [
   ...mixingCases,
   ...choiceCases,
   ...editCases,
+  ...gradientCases,
+  ...attentionGradientCases,
 ];
 
 /**

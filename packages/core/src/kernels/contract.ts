@@ -58,6 +58,8 @@ const number = { type: 'number' } as const;
 const flag = { type: 'boolean' } as const;
 const normKind = { type: ['layer', 'rms'] } as const;
 const sizes = { type: 'sizes' } as const;
+const transposed = { ...flag, optional: true } as const;
+const activationFunction = { type: ['gelu_tanh', 'gelu_erf', 'silu', 'relu'] } as const;
 
 export const kernels = {
   embed: {
@@ -94,16 +96,16 @@ export const kernels = {
     attrs: { kind: normKind, eps: number },
   },
   linear: {
-    inputs: [f32('x', '[…, K]; the trailing sizes multiply to K')],
-    params: [matrix('W', '[K, N]'), perhaps(vector('b', '[N]'))],
-    outputs: [f32('out', '[…, N]; the trailing sizes multiply to N')],
-    attrs: {},
+    inputs: [f32('x', '[…, K]; the trailing sizes multiply to K; to N where transposed')],
+    params: [matrix('W', '[K, N]'), perhaps(vector('b', '[N]; [K] where transposed'))],
+    outputs: [f32('out', '[…, N]; the trailing sizes multiply to N; to K where transposed')],
+    attrs: { transposed },
   },
   head_linear: {
-    inputs: [f32('x', '[R, P, H, K]')],
-    params: [matrix('W', '[K, H·d]'), perhaps(vector('b', '[H·d]'))],
-    outputs: [f32('out', '[R, P, H, d]')],
-    attrs: {},
+    inputs: [f32('x', '[R, P, H, K], or [R, P, H, d] where transposed')],
+    params: [matrix('W', '[K, H·d]'), perhaps(vector('b', '[H·d]; none where transposed'))],
+    outputs: [f32('out', '[R, P, H, d], or [R, P, H, K] where transposed')],
+    attrs: { transposed },
   },
   head_result: {
     inputs: [f32('z', '[R, P, H, d]')],
@@ -115,41 +117,208 @@ export const kernels = {
     inputs: [f32('x', '[R, P, H, d]'), i32('positions', '[R, P]')],
     params: [vector('cos', '[ctx, dims/2]'), vector('sin', '[ctx, dims/2]')],
     outputs: [f32('out', '[R, P, H, d]')],
-    attrs: { layout: { type: ['half', 'adjacent'] }, dims: number },
+    // `inverse` turns back: the transpose of the rotation.
+    attrs: { layout: { type: ['half', 'adjacent'] }, dims: number, inverse: { ...flag, optional: true } },
   },
+  // S keys. Under `causal` the last query reads every key: query i reads keys up to i + S − P.
   scores: {
-    inputs: [f32('q', '[R, P, H, d]'), f32('k', '[R, P, Hkv, d]'), perhaps(i32('mask', '[R, P]'))],
+    inputs: [f32('q', '[R, P, H, d]'), f32('k', '[R, S, Hkv, d]'), perhaps(i32('mask', '[R, S]'))],
     params: [],
-    outputs: [f32('scores', '[R, H, P, P]')],
+    outputs: [f32('scores', '[R, H, P, S]')],
     attrs: { scale: number, causal: flag },
   },
   softmax: { inputs: [f32('x', '[…, n]')], params: [], outputs: [f32('out', '[…, n]')], attrs: {} },
   mix: {
-    inputs: [f32('pattern', '[R, H, P, P]'), f32('v', '[R, P, Hkv, d]')],
+    inputs: [f32('pattern', '[R, H, P, S]'), f32('v', '[R, S, Hkv, d]')],
     params: [],
     outputs: [f32('z', '[R, P, H, d]')],
+    attrs: {},
+  },
+  mix_transposed: {
+    inputs: [f32('pattern', '[R, H, P, S]'), f32('x', '[R, P, H, d]')],
+    params: [],
+    outputs: [f32('out', '[R, S, Hkv, d]; heads of a group are added')],
     attrs: {},
   },
   attention: {
     inputs: [
       f32('q', '[R, P, H, d]'),
-      f32('k', '[R, P, Hkv, d]'),
-      f32('v', '[R, P, Hkv, d]'),
-      perhaps(i32('mask', '[R, P]')),
+      f32('k', '[R, S, Hkv, d]'),
+      f32('v', '[R, S, Hkv, d]'),
+      perhaps(i32('mask', '[R, S]')),
     ],
     params: [],
     outputs: [
       f32('z', '[R, P, H, d]'),
-      perhaps(f32('scores', '[R, H, P, P]')),
-      perhaps(f32('pattern', '[R, H, P, P]')),
+      perhaps(f32('scores', '[R, H, P, S]')),
+      perhaps(f32('pattern', '[R, H, P, S]')),
     ],
+    attrs: { scale: number, causal: flag },
+  },
+  // The cotangents of q, k and v, with the bits of scores(ct, v), softmax_grad, mix and mix_transposed one after the other.
+  attention_grad: {
+    inputs: [
+      f32('q', '[R, P, H, d]'),
+      f32('k', '[R, S, Hkv, d]'),
+      f32('v', '[R, S, Hkv, w]'),
+      f32('pattern', '[R, H, P, S]'),
+      f32('ct', '[R, P, H, w]'),
+    ],
+    params: [],
+    outputs: [
+      perhaps(f32('dq', '[R, P, H, d]')),
+      perhaps(f32('dk', '[R, S, Hkv, d]')),
+      perhaps(f32('dv', '[R, S, Hkv, w]')),
+    ],
+    // Under `causal` what the pattern holds above the diagonal is taken as zero.
     attrs: { scale: number, causal: flag },
   },
   activation: {
     inputs: [f32('x', '[…]')],
     params: [],
     outputs: [f32('out', '[…]')],
-    attrs: { fn: { type: ['gelu_tanh', 'gelu_erf', 'silu', 'relu'] } },
+    attrs: { fn: activationFunction },
+  },
+  activation_grad: {
+    inputs: [f32('x', '[…]'), f32('ct', '[…]')],
+    params: [],
+    outputs: [f32('out', '[…]; ct · fn′(x), at a kink the value of the left side')],
+    attrs: { fn: activationFunction },
+  },
+  jump_relu: {
+    inputs: [f32('x', '[…, n]')],
+    params: [vector('threshold', '[n]')],
+    outputs: [f32('out', '[…, n]; x where x > threshold, else 0')],
+    attrs: {},
+  },
+  top_k_mask: {
+    inputs: [f32('x', '[…, n]')],
+    params: [],
+    outputs: [f32('out', '[…, n]; the k largest of a row (ties: the smaller index) keep their value, others are 0')],
+    attrs: { k: number },
+  },
+  where_nonzero: {
+    inputs: [f32('gate', '[…]'), f32('x', '[…]')],
+    params: [],
+    outputs: [f32('out', '[…]; x where gate is not 0, else 0')],
+    attrs: {},
+  },
+  scale: { inputs: [f32('x', '[…]')], params: [], outputs: [f32('out', '[…]')], attrs: { factor: number } },
+  // Products and sums over all rows of a group: the first size of the output says how many groups there are; rows of one
+  // group lie together. An input with fewer rows than the other serves each group anew.
+  linear_grad_weight: {
+    inputs: [f32('x', '[R, …, K]; the trailing sizes multiply to K'), f32('ct', '[R, …, N]; likewise to N')],
+    params: [],
+    outputs: [f32('out', '[C, K, N]')],
+    attrs: {},
+  },
+  head_linear_grad_weight: {
+    inputs: [f32('x', '[R, P, H, K]'), f32('ct', '[R, P, H, d]')],
+    params: [],
+    outputs: [f32('out', '[C, K, H·d]')],
+    attrs: {},
+  },
+  head_result_grad_weight: {
+    inputs: [f32('z', '[R, P, H, d]'), f32('ct', '[R, P, H, m], or [R, P, m] for one head')],
+    params: [],
+    outputs: [f32('out', '[C, H·d, m]')],
+    attrs: { head: { ...number, optional: true } },
+  },
+  head_result_grad: {
+    inputs: [f32('ct', '[R, P, H, m], or [R, P, m] for one head')],
+    params: [matrix('W', '[H·d, m]')],
+    outputs: [f32('out', '[R, P, H, d]; 0 at other heads')],
+    attrs: { head: { ...number, optional: true } },
+  },
+  column_sum: {
+    inputs: [
+      f32('ct', '[R, …, N]; the trailing sizes multiply to N'),
+      perhaps(f32('x', 'as ct: a factor of each entry')),
+    ],
+    params: [],
+    outputs: [f32('out', '[C, N]')],
+    attrs: {},
+  },
+  normalize_grad: {
+    inputs: [f32('scale', '[…, 1]'), f32('ct', '[…, m]')],
+    params: [],
+    outputs: [f32('out', '[…, m]; layer: (ct − mean ct)/scale, rms: ct/scale')],
+    attrs: { kind: normKind },
+  },
+  normalize_grad_scale: {
+    inputs: [f32('x', '[…, m]'), f32('scale', '[…, 1]'), f32('ct', '[…, m]')],
+    params: [],
+    outputs: [f32('out', '[…, 1]; −Σ ct·normalized / scale')],
+    attrs: { kind: normKind },
+  },
+  norm_scale_grad: {
+    inputs: [f32('x', '[…, m]'), f32('scale', '[…, 1]'), f32('ct', '[…, 1]')],
+    params: [],
+    outputs: [f32('out', '[…, m]; layer: ct·(x − mean)/(m·scale), rms: ct·x/(m·scale)')],
+    attrs: { kind: normKind },
+  },
+  // The three above and the gain in one step, with the same bits: ct ∘ w, then normalize_grad, plus norm_scale_grad of
+  // normalize_grad_scale.
+  norm_grad: {
+    inputs: [f32('x', '[…, m]'), f32('scale', '[…, 1]'), f32('ct', '[…, m]')],
+    params: [perhaps(vector('w', '[m]'))],
+    outputs: [f32('out', '[…, m]')],
+    attrs: { kind: normKind },
+  },
+  softmax_grad: {
+    inputs: [f32('p', '[…, n]'), f32('ct', '[…, n]')],
+    params: [],
+    outputs: [f32('out', '[…, n]; p·(ct − Σ p·ct), 0 where p is 0')],
+    attrs: {},
+  },
+  embed_grad: {
+    inputs: [i32('ids', '[R, P]'), f32('ct', '[R, P, m]')],
+    params: [],
+    outputs: [f32('out', '[C, V, m], or [C, m, V] where transposed; rows are added in order')],
+    attrs: { transposed },
+  },
+  scatter_rows: {
+    inputs: [f32('ct', '[R, G, …]'), i32('index', '[R, G]')],
+    params: [],
+    outputs: [f32('out', '[R, P, …]; rows of one place are added in order')],
+    attrs: {},
+  },
+  columns_grad: {
+    inputs: [f32('ct', '[R, G, C]'), i32('ids', '[R, C]')],
+    params: [matrix('W', '[m, V]')],
+    outputs: [f32('out', '[R, G, m]; Σ_c ct·W[:, id]')],
+    attrs: {},
+  },
+  columns_grad_weight: {
+    inputs: [f32('x', '[R, G, m]'), i32('ids', '[R, C]'), f32('ct', '[R, G, C]')],
+    params: [],
+    outputs: [f32('out', '[groups, m, V]')],
+    attrs: {},
+  },
+  columns_grad_bias: {
+    inputs: [i32('ids', '[R, C]'), f32('ct', '[R, G, C]')],
+    params: [],
+    outputs: [f32('out', '[groups, V]')],
+    attrs: {},
+  },
+  cross_entropy_grad: {
+    inputs: [f32('logits', '[R, G, V]'), i32('ids', '[R, G]; −100 = ignored'), f32('ct', '[R, G]')],
+    params: [],
+    outputs: [f32('out', '[R, G, V]; ct·(softmax − one-hot), 0 where ignored')],
+    attrs: {},
+  },
+  edge_read_grad: {
+    inputs: [f32('ct', '[R, P, H, m], or [R, P, m] where heads is 0'), perhaps(f32('mask', '[R, max(H, 1), U]'))],
+    params: [],
+    // Without `delta` the cotangent of x: the sum over heads. With it that of one writer: Σ_h mask[r, h, delta]·ct.
+    outputs: [f32('out', '[R, P, m]')],
+    attrs: { heads: number, delta: { ...number, optional: true } },
+  },
+  outer: {
+    inputs: [f32('ct', '[…]'), f32('dir', '[n]')],
+    params: [],
+    outputs: [f32('out', '[…, n]')],
+    attrs: {},
   },
   repeat: { inputs: [f32('x', '[B, …]')], params: [], outputs: [f32('out', '[R, …]')], attrs: {} },
   gather_rows: {

@@ -138,8 +138,9 @@ function norms(call: KernelCall): KernelResult {
 export const fusedAttention: Allowed = (call) => {
   const [q, k, v] = call.inputs;
   const [rows = 0, pos = 0, heads = 0, width = 0] = q?.shape ?? [];
-  const kvHeads = k?.shape[2] ?? 1;
-  const square = [rows, heads, pos, pos];
+  const [, keys = 0, kvHeads = 1] = k?.shape ?? [];
+  const value = v?.shape[3] ?? 0;
+  const square = [rows, heads, pos, keys];
   const scoresCall: KernelCall = {
     ...call,
     kernel: 'scores',
@@ -149,26 +150,26 @@ export const fusedAttention: Allowed = (call) => {
   };
   const scoreError = Float64Array.from(sumOfTerms(width + 1)(scoresCall, [])[0] ?? []);
   const full = runReference(
-    { ...call, outShapes: [q?.shape ?? [], square, square], wanted: [true, true, true] },
+    { ...call, outShapes: [[rows, pos, heads, value], square, square], wanted: [true, true, true] },
     'f64',
   );
   const [scores, pattern, values] = [floatsOf(full[1]), floatsOf(full[2]), floatsOf(v)];
   const scoreAllowed = scoreError.map((error, i) => (Number.isFinite(scores[i]!) ? error : 0));
   const patternAllowed = new Float64Array(pattern.length);
-  const zAllowed = new Float64Array(rows * pos * heads * width);
-  for (let start = 0; start < pattern.length; start += pos) {
-    const line = Math.floor(start / pos);
+  const zAllowed = new Float64Array(rows * pos * heads * value);
+  for (let start = 0; start < pattern.length; start += keys) {
+    const line = Math.floor(start / keys);
     const [row, head, query] = [Math.floor(line / pos / heads), Math.floor(line / pos) % heads, line % pos];
-    const worst = scoreAllowed.subarray(start, start + pos).reduce((a, b) => Math.max(a, b), 0);
-    const own = softmaxError(scores.subarray(start, start + pos), pattern.subarray(start, start + pos));
-    for (let key = 0; key < pos; key++) {
+    const worst = scoreAllowed.subarray(start, start + keys).reduce((a, b) => Math.max(a, b), 0);
+    const own = softmaxError(scores.subarray(start, start + keys), pattern.subarray(start, start + keys));
+    for (let key = 0; key < keys; key++) {
       const weight = pattern[start + key]!;
       if (weight === 0) continue;
       patternAllowed[start + key] = weight * (own(key) + 2.1 * worst) + smallestNormal;
-      const from = ((row * pos + key) * kvHeads + Math.floor((head * kvHeads) / heads)) * width;
-      const to = ((row * pos + query) * heads + head) * width;
-      for (let i = 0; i < width; i++) {
-        const term = (patternAllowed[start + key]! + pos * u * weight) * Math.abs(values[from + i]!) + tiny;
+      const from = ((row * keys + key) * kvHeads + Math.floor((head * kvHeads) / heads)) * value;
+      const to = ((row * pos + query) * heads + head) * value;
+      for (let i = 0; i < value; i++) {
+        const term = (patternAllowed[start + key]! + keys * u * weight) * Math.abs(values[from + i]!) + tiny;
         zAllowed[to + i] = zAllowed[to + i]! + term;
       }
     }

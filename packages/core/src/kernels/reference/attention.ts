@@ -10,8 +10,8 @@ export const attention: ReferenceKernel = (call, make) => {
   const { shape } = input(call, 0);
   expectShape(call, 'q', shape, [null, null, null, null]);
   const [rows = 0, pos = 0, heads = 0] = shape;
-  const width = input(call, 2).shape[3] ?? 0;
-  const square = [rows, heads, pos, pos];
+  const [, keys = 0, , width = 0] = input(call, 2).shape;
+  const square = [rows, heads, pos, keys];
   const part = (kernel: KernelCall['kernel'], inputs: KernelCall['inputs'], out: readonly number[]): KernelCall => ({
     kernel,
     inputs,

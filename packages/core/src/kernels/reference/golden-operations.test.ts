@@ -1,8 +1,8 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { type Tensor, tensor } from '../../tensor/index.ts';
-import type { KernelAttributes, KernelName } from '../contract.ts';
+import { type IntTensor, type Tensor, tensor } from '../../tensor/index.ts';
+import type { KernelAttributes, KernelCall, KernelName } from '../contract.ts';
 import { runReference } from './index.ts';
 
 // Single operations against PyTorch in float64; the script that made the numbers stands beside them (golden/make).
@@ -51,6 +51,41 @@ describe.skipIf(!existsSync(folder))('golden operations (skipped where shared/go
       const worst = Math.max(...Array.from(wish.data, (value, i) => Math.abs(value - (got?.data[i] ?? Number.NaN))));
       expect(worst / largest).toBeLessThan(tolerance);
     }
+  });
+});
+
+describe.skipIf(!existsSync(folder))('their ways back (skipped where shared/golden is not there)', () => {
+  const read = (name: string): Tensor => openSafetensors(resolve(folder, 'expected.safetensors'))(name);
+  const run = (kernel: KernelName, parts: Pick<KernelCall, 'inputs'> & Partial<KernelCall>, shape: readonly number[]) =>
+    runReference({ kernel, params: [], attrs: {}, outShapes: [shape], wanted: [true], ...parts }, 'f64')[0];
+  const expectNear = (got: Tensor | IntTensor | null | undefined, wish: Tensor, what: string): void => {
+    const largest = Math.max(...Array.from(wish.data, Math.abs));
+    const worst = Math.max(...Array.from(wish.data, (value, i) => Math.abs(value - (got?.data[i] ?? Number.NaN))));
+    expect(worst / largest, what).toBeLessThan(1e-8);
+  };
+
+  test.each(['gelu_exact', 'gelu_tanh', 'silu', 'relu', 'softmax'])('%s', (name) => {
+    const [x, ct, wish] = [read(`${name}/input`), read(`${name}/cotangent`), read(`${name}/grad_input`)];
+    const got =
+      name === 'softmax'
+        ? run('softmax_grad', { inputs: [run('softmax', { inputs: [x] }, x.shape) ?? null, ct] }, x.shape)
+        : run('activation_grad', { inputs: [x, ct], attrs: covered[name]?.attrs ?? {} }, x.shape);
+    expectNear(got, wish, name);
+  });
+
+  test.each(['layer_norm', 'rms_norm'])('%s', (name) => {
+    const { attrs = {} } = covered[name] ?? {};
+    const [x, ct] = [read(`${name}/input`), read(`${name}/cotangent`)];
+    const scale = run('norm_scale', { inputs: [x], attrs }, [...x.shape.slice(0, -1), 1]) ?? null;
+    const params = [name === 'layer_norm' ? read('layer_norm/weight') : null];
+    const kind = attrs.kind ?? null;
+    const got = run('norm_grad', { inputs: [x, scale, ct], params, attrs: { kind } }, x.shape);
+    expectNear(got, read(`${name}/grad_input`), name);
+    if (name === 'rms_norm') return;
+    const normalized = run('normalize', { inputs: [x, scale], attrs: { kind } }, x.shape) ?? null;
+    const shape = [1, x.shape.at(-1) ?? 0];
+    expectNear(run('column_sum', { inputs: [ct, normalized] }, shape), read('layer_norm/grad_weight'), 'gain');
+    expectNear(run('column_sum', { inputs: [ct, null] }, shape), read('layer_norm/grad_bias'), 'bias');
   });
 });
 

@@ -2,32 +2,57 @@ import { CircuitscopeError } from '@circuitscope/schema';
 import { zeros } from '../../tensor/index.ts';
 import { type KernelCall, type KernelName, type KernelResult, kernelSpec, type ReferenceKernel } from '../contract.ts';
 import { activation } from './activation.ts';
+import { activationGrad } from './activation-grad.ts';
 import { affine } from './affine.ts';
 import { attention } from './attention.ts';
+import { attentionGrad } from './attention-grad.ts';
 import { biasActTopK } from './bias-act-top-k.ts';
+import { columnSum } from './column-sum.ts';
 import { columns } from './columns.ts';
+import { columnsGrad } from './columns-grad.ts';
+import { columnsGradBias } from './columns-grad-bias.ts';
+import { columnsGradWeight } from './columns-grad-weight.ts';
 import { crossEntropy } from './cross-entropy.ts';
+import { crossEntropyGrad } from './cross-entropy-grad.ts';
 import { direction } from './direction.ts';
 import { edgeRead } from './edge-read.ts';
+import { edgeReadGrad } from './edge-read-grad.ts';
 import { edit } from './edit.ts';
 import { embed } from './embed.ts';
+import { embedGrad } from './embed-grad.ts';
 import { gatherRows } from './gather-rows.ts';
 import { headLinear } from './head-linear.ts';
+import { headLinearGradWeight } from './head-linear-grad-weight.ts';
 import { headResult } from './head-result.ts';
+import { headResultGrad } from './head-result-grad.ts';
+import { headResultGradWeight } from './head-result-grad-weight.ts';
+import { jumpRelu } from './jump-relu.ts';
 import { linear } from './linear.ts';
+import { linearGradWeight } from './linear-grad-weight.ts';
 import { mix } from './mix.ts';
+import { mixTransposed } from './mix-transposed.ts';
 import { mul } from './mul.ts';
 import { norm } from './norm.ts';
+import { normGrad } from './norm-grad.ts';
 import { normScale } from './norm-scale.ts';
+import { normScaleGrad } from './norm-scale-grad.ts';
 import { normalize } from './normalize.ts';
+import { normalizeGrad } from './normalize-grad.ts';
+import { normalizeGradScale } from './normalize-grad-scale.ts';
+import { outer } from './outer.ts';
 import { projectDot } from './project-dot.ts';
 import { repeat } from './repeat.ts';
 import { rotary } from './rotary.ts';
+import { scale } from './scale.ts';
+import { scatterRows } from './scatter-rows.ts';
 import { scores } from './scores.ts';
 import { softmax } from './softmax.ts';
+import { softmaxGrad } from './softmax-grad.ts';
 import { subtract } from './subtract.ts';
 import { sum } from './sum.ts';
 import { topK } from './top-k.ts';
+import { topKMask } from './top-k-mask.ts';
+import { whereNonzero } from './where-nonzero.ts';
 
 export const referenceKernels: { readonly [name in KernelName]: ReferenceKernel } = {
   embed,
@@ -56,6 +81,31 @@ export const referenceKernels: { readonly [name in KernelName]: ReferenceKernel 
   direction,
   edge_read: edgeRead,
   project_dot: projectDot,
+  activation_grad: activationGrad,
+  attention_grad: attentionGrad,
+  column_sum: columnSum,
+  columns_grad: columnsGrad,
+  columns_grad_bias: columnsGradBias,
+  columns_grad_weight: columnsGradWeight,
+  cross_entropy_grad: crossEntropyGrad,
+  edge_read_grad: edgeReadGrad,
+  embed_grad: embedGrad,
+  head_linear_grad_weight: headLinearGradWeight,
+  head_result_grad: headResultGrad,
+  head_result_grad_weight: headResultGradWeight,
+  jump_relu: jumpRelu,
+  linear_grad_weight: linearGradWeight,
+  mix_transposed: mixTransposed,
+  norm_grad: normGrad,
+  norm_scale_grad: normScaleGrad,
+  normalize_grad: normalizeGrad,
+  normalize_grad_scale: normalizeGradScale,
+  outer,
+  scale,
+  scatter_rows: scatterRows,
+  softmax_grad: softmaxGrad,
+  top_k_mask: topKMask,
+  where_nonzero: whereNonzero,
   bias_act_top_k: biasActTopK,
 };
 

@@ -1,26 +1,29 @@
 import type { KernelCall, ReferenceKernel } from '../contract.ts';
-import { badShape, input, optionalVectorParam, param } from './call-reader.ts';
-import { addBias, multiplyRow } from './multiply-row.ts';
+import { badShape, flagAttr, input, optionalVectorParam, param } from './call-reader.ts';
+import { addBias, multiplyRow, transpose } from './multiply-row.ts';
 
 /**
  * x[…, K] · W[K, N] + b. The trailing sizes of x multiply to K (z as [H, d] is read as [H·d]), those of the output to N.
- * Each output is one chain over k ascending from 0; the bias is added last. Bounded: (K + 1)·u·Σ|terms|.
+ * `transposed` multiplies by Wᵀ: x[…, N] to […, K]. Each output is one chain over k ascending from 0; the bias is added last. Bounded: (K + 1)·u·Σ|terms|.
  */
 export const linear: ReferenceKernel = (call, make) => {
   const x = input(call, 0);
   const W = param(call, 0);
   const [K, N] = W.shape;
   if (K === undefined || N === undefined || W.shape.length !== 2) throw badShape(call, 'W', [null, null], W.shape);
-  const bias = optionalVectorParam(call, 1, N);
-  const leading = leadingSizes(call, 'x', x.shape, K);
-  const shape = call.outShapes[0] ?? [...leading, N];
-  const outLeading = leadingSizes(call, 'out', shape, N);
+  const transposed = call.attrs.transposed === undefined ? false : flagAttr(call, 'transposed');
+  const [into, outOf] = transposed ? [N, K] : [K, N];
+  const bias = optionalVectorParam(call, 1, outOf);
+  const leading = leadingSizes(call, 'x', x.shape, into);
+  const shape = call.outShapes[0] ?? [...leading, outOf];
+  const outLeading = leadingSizes(call, 'out', shape, outOf);
   const rows = product(leading);
-  if (rows !== product(outLeading)) throw badShape(call, 'out', [...leading, N], shape);
+  if (rows !== product(outLeading)) throw badShape(call, 'out', [...leading, outOf], shape);
   const out = make(shape);
+  const matrix = transposed ? transpose(W.data, K, N) : W.data;
   for (let row = 0; row < rows; row++) {
-    const places = { xStart: row * K, wStart: 0, wStride: N, outStart: row * N };
-    multiplyRow({ x: x.data, W: W.data, out: out.data, K, N, ...places });
+    const places = { xStart: row * into, wStart: 0, wStride: outOf, outStart: row * outOf };
+    multiplyRow({ x: x.data, W: matrix, out: out.data, K: into, N: outOf, ...places });
   }
   addBias(out.data, bias);
   return [out];

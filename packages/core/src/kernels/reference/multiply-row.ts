@@ -34,3 +34,10 @@ export function addBias(out: Floats, bias: Floats | null): void {
     for (let n = 0; n < width; n++) out[start + n] = out[start + n]! + bias[n]!;
   }
 }
+
+/** [K, N] to [N, K]. */
+export function transpose(W: Floats, K: number, N: number): Floats {
+  const out = W.slice();
+  for (let k = 0; k < K; k++) for (let n = 0; n < N; n++) out[n * K + k] = W[k * N + n]!;
+  return out;
+}

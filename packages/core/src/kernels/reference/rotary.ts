@@ -4,6 +4,7 @@ import {
   badShape,
   countAttr,
   expectShape,
+  flagAttr,
   input,
   intInput,
   outOfRange,
@@ -15,7 +16,7 @@ import {
 /**
  * Rotates pairs of the first `dims` entries of each head by the angle of the token's position; the rest is copied.
  * `half` (GPT-NeoX, Llama) pairs i with i + dims/2; `adjacent` (GPT-J, llama2.c) pairs 2i with 2i + 1. A pair (a, b)
- * becomes (a·cos − b·sin, b·cos + a·sin); the product with cos is rounded, the other is fused onto it.
+ * becomes (a·cos − b·sin, b·cos + a·sin); the product with cos is rounded, the other is fused onto it. `inverse` turns back.
  * Bounded: 2u·(|a·cos| + |b·sin|). Source: Su et al. 2021, RoFormer.
  */
 export const rotary: ReferenceKernel = (call, make) => {
@@ -27,6 +28,7 @@ export const rotary: ReferenceKernel = (call, make) => {
   const layout = wordAttr(call, 'layout', ['half', 'adjacent']);
   const dims = countAttr(call, 'dims');
   if (dims % 2 !== 0 || dims > width) throw badShape(call, 'x', [rows, pos, heads, dims + (dims % 2)], x.shape);
+  const inverse = call.attrs.inverse === undefined ? false : flagAttr(call, 'inverse');
   const half = dims / 2;
   const cos = param(call, 0).data;
   const sin = param(call, 1).data;
@@ -45,7 +47,7 @@ export const rotary: ReferenceKernel = (call, make) => {
         const first = head * width + (layout === 'half' ? i : 2 * i);
         const second = first + (layout === 'half' ? half : 1);
         const c = cos[position * half + i]!;
-        const s = sin[position * half + i]!;
+        const s = inverse ? -sin[position * half + i]! : sin[position * half + i]!;
         const a = x.data[first]!;
         const b = x.data[second]!;
         out.data[first] = fma(-b, s, round(a * c));

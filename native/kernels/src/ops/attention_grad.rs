@@ -1,0 +1,239 @@
+use std::ops::Range;
+
+use super::scores::{Heads, QUERIES, scale_row};
+use super::softmax_grad::softmax_grad_row;
+use super::split::{Rows, expect_len, try_tasks};
+use crate::bmm::{Sizes, View, Zeros, product, product_onto};
+use crate::error::KernelError;
+use crate::gemm::{Context, RowsMut};
+use crate::scratch::with_scratch;
+
+/// What attention read and made, and the cotangent of z. `width` is that of q and k.
+#[derive(Clone, Copy, Debug)]
+pub struct AttentionGradIn<'a> {
+    /// [rows, pos, heads, width]
+    pub q: &'a [f32],
+    /// [rows, keys, kv_heads, width]
+    pub k: &'a [f32],
+    /// [rows, keys, kv_heads, value width]
+    pub v: &'a [f32],
+    /// [rows, heads, pos, keys]
+    pub pattern: &'a [f32],
+    /// [rows, pos, heads, value width]
+    pub ct: &'a [f32],
+}
+
+/// The cotangents of q, k and v; what nobody reads is `None` and costs nothing.
+#[derive(Debug)]
+pub struct AttentionGradOut<'a> {
+    pub dq: Option<&'a mut [f32]>,
+    pub dk: Option<&'a mut [f32]>,
+    pub dv: Option<&'a mut [f32]>,
+}
+
+/// dp = scores(ct, v), ds = softmax_grad(pattern, dp), then dq = mix(ds, k)·scale, dk = mix_transposed(ds, q)·scale and
+/// dv = mix_transposed(pattern, ct), with the bits of these steps one after the other. One task takes a key/value head of a row
+/// and goes over its queries in blocks, so that dp and ds never leave the cache. Under `causal` what lies above the diagonal is
+/// taken as 0 and never computed.
+pub fn attention_grad(
+    ctx: &Context<'_>,
+    heads: Heads,
+    value_width: usize,
+    from: AttentionGradIn<'_>,
+    scale: f32,
+    causal: bool,
+    to: AttentionGradOut<'_>,
+) -> Result<(), KernelError> {
+    let values = Heads { width: value_width, ..heads };
+    heads.check()?;
+    expect_len("q of attention_grad", from.q.len(), &heads.query_len())?;
+    expect_len("k of attention_grad", from.k.len(), &heads.key_len())?;
+    expect_len("v of attention_grad", from.v.len(), &values.key_len())?;
+    expect_len("pattern of attention_grad", from.pattern.len(), &heads.square_len())?;
+    expect_len("ct of attention_grad", from.ct.len(), &values.query_len())?;
+    for (out, sizes) in [(&to.dq, heads.query_len()), (&to.dk, heads.key_len()), (&to.dv, values.key_len())] {
+        if let Some(out) = out {
+            expect_len("cotangent of attention_grad", out.len(), &sizes)?;
+        }
+    }
+    let Heads { rows, pos, keys, kv_heads, width, .. } = heads;
+    if pos == 0 || keys == 0 || heads.heads == 0 {
+        for out in [to.dq, to.dk, to.dv].into_iter().flatten() {
+            out.fill(0.0);
+        }
+        return ctx.result();
+    }
+    let [dq, dk, dv] = [(to.dq, width), (to.dk, width), (to.dv, value_width)]
+        .map(|(out, width)| out.filter(|out| !out.is_empty()).map(|out| Rows::new(out, width)));
+    let queries = QUERIES.min(pos);
+    let lens = [
+        queries.checked_mul(keys),
+        queries.checked_mul(QUERIES),
+        queries.checked_mul(width),
+        keys.checked_mul(if dk.is_some() { width } else { 0 }),
+        keys.checked_mul(if dv.is_some() { value_width } else { 0 }),
+    ];
+    let too_large = KernelError::TooLarge { what: "sums of a head" };
+    let total = lens.iter().try_fold(0usize, |total, len| total.checked_add((*len)?)).ok_or(too_large.clone())?;
+    let lens = lens.map(Option::unwrap_or_default);
+    try_tasks(ctx, rows * kv_heads, &|task| {
+        let (row, kv_head) = (task / kv_heads, task % kv_heads);
+        let head_grad = HeadGrad { ctx, heads, value_width, from, scale, causal, row, kv_head };
+        let done = with_scratch(total, |scratch| {
+            let (squares, rest) = scratch.split_at_mut(lens[0]);
+            let (corner, rest) = rest.split_at_mut(lens[1]);
+            let (dq_block, rest) = rest.split_at_mut(lens[2]);
+            let (dk_sum, dv_sum) = rest.split_at_mut(lens[3]);
+            dk_sum.fill(0.0);
+            dv_sum.fill(0.0);
+            for head in heads.group(kv_head) {
+                for first in (0..pos).step_by(QUERIES) {
+                    let block = head_grad.block(head, first..pos.min(first + QUERIES));
+                    if dq.is_some() || dk.is_some() {
+                        block.softmax_grads(squares)?;
+                    }
+                    if let Some(dq) = &dq {
+                        block.query_grads(squares, dq_block)?;
+                        for (query, dq_row) in block.queries.clone().zip(dq_block.chunks_exact(width)) {
+                            let vector = (row * pos + query) * heads.heads + head;
+                            // SAFETY: a vector belongs to one query of one head of one row, so to one task.
+                            unsafe { dq.take(vector..vector + 1) }.copy_from_slice(dq_row);
+                        }
+                    }
+                    if dk.is_some() {
+                        block.add_key_grads(squares, dk_sum)?;
+                    }
+                    if dv.is_some() {
+                        block.add_value_grads(corner, dv_sum)?;
+                    }
+                }
+            }
+            scale_row(ctx.isa, dk_sum, scale);
+            for (out, sum, width) in [(&dk, dk_sum, width), (&dv, dv_sum, value_width)] {
+                let Some(out) = out else { continue };
+                for (key, sum) in sum.chunks_exact(width).enumerate() {
+                    let vector = (row * keys + key) * kv_heads + kv_head;
+                    // SAFETY: a vector belongs to one key of one key/value head of one row, so to one task.
+                    unsafe { out.take(vector..vector + 1) }.copy_from_slice(sum);
+                }
+            }
+            Ok(())
+        });
+        done.ok_or(too_large.clone())?
+    })
+}
+
+/// One key/value head of one row.
+#[derive(Clone, Copy)]
+struct HeadGrad<'a> {
+    ctx: &'a Context<'a>,
+    heads: Heads,
+    value_width: usize,
+    from: AttentionGradIn<'a>,
+    scale: f32,
+    causal: bool,
+    row: usize,
+    kv_head: usize,
+}
+
+impl<'a> HeadGrad<'a> {
+    fn block(self, head: usize, queries: Range<usize>) -> BlockGrad<'a> {
+        let seen = |query| self.heads.seen(self.causal, query);
+        BlockGrad { of: self, head, dense: seen(queries.start), reach: seen(queries.end - 1), queries }
+    }
+
+    /// The vectors of this key/value head in k or v.
+    fn keyed(&self, data: &'a [f32], width: usize) -> (&'a [f32], usize) {
+        let start = (self.row * self.heads.keys * self.heads.kv_heads + self.kv_head) * width;
+        (data.get(start..).unwrap_or_default(), self.heads.kv_heads * width)
+    }
+}
+
+/// A block of queries of one of its query heads.
+struct BlockGrad<'a> {
+    of: HeadGrad<'a>,
+    head: usize,
+    queries: Range<usize>,
+    /// Keys that all queries of the block read, and that any of them reads.
+    dense: usize,
+    reach: usize,
+}
+
+impl<'a> BlockGrad<'a> {
+    /// The vectors of these queries in q or ct.
+    fn queried(&self, data: &'a [f32], width: usize) -> View<'a> {
+        let Heads { pos, heads, .. } = self.of.heads;
+        let start = ((self.of.row * pos + self.queries.start) * heads + self.head) * width;
+        View { data: data.get(start..).unwrap_or_default(), row: heads * width, column: 1 }
+    }
+
+    /// Rows of the pattern.
+    fn pattern(&self) -> &'a [f32] {
+        let Heads { pos, keys, heads, .. } = self.of.heads;
+        let first = (self.of.row * heads + self.head) * pos;
+        &self.of.from.pattern[(first + self.queries.start) * keys..(first + self.queries.end) * keys]
+    }
+
+    /// ds in rows of `keys`, of which the first `reach` entries are written.
+    fn softmax_grads(&self, squares: &mut [f32]) -> Result<(), KernelError> {
+        let HeadGrad { ctx, heads, value_width, from, causal, .. } = self.of;
+        let keys = heads.keys;
+        let (v, step) = self.of.keyed(from.v, value_width);
+        let sizes = Sizes { m: self.queries.len(), n: self.reach, k: value_width };
+        let c = RowsMut { data: &mut *squares, rows: sizes.m, step: keys };
+        let b = View { data: v, row: 1, column: step };
+        product(ctx, sizes, self.queried(from.ct, value_width), b, c, Zeros::Multiply)?;
+        let rows = squares.chunks_exact_mut(keys).zip(self.pattern().chunks_exact(keys));
+        for (query, (row, pattern)) in self.queries.clone().zip(rows) {
+            let seen = heads.seen(causal, query);
+            softmax_grad_row(ctx.isa, &mut row[..seen], &pattern[..seen]);
+            row[seen..self.reach].fill(0.0);
+        }
+        Ok(())
+    }
+
+    /// dq of the block in rows of `width`.
+    fn query_grads(&self, squares: &[f32], dq: &mut [f32]) -> Result<(), KernelError> {
+        let HeadGrad { ctx, heads, from, scale, .. } = self.of;
+        let (k, step) = self.of.keyed(from.k, heads.width);
+        let sizes = Sizes { m: self.queries.len(), n: heads.width, k: self.reach };
+        let a = View { data: squares, row: heads.keys, column: 1 };
+        let c = RowsMut { data: &mut *dq, rows: sizes.m, step: heads.width };
+        product(ctx, sizes, a, View { data: k, row: step, column: 1 }, c, Zeros::Skip)?;
+        scale_row(ctx.isa, &mut dq[..sizes.m * heads.width], scale);
+        Ok(())
+    }
+
+    fn add_key_grads(&self, squares: &[f32], dk: &mut [f32]) -> Result<(), KernelError> {
+        let HeadGrad { ctx, heads, from, .. } = self.of;
+        let sizes = Sizes { m: self.reach, n: heads.width, k: self.queries.len() };
+        let a = View { data: squares, row: 1, column: heads.keys };
+        let c = RowsMut { data: dk, rows: sizes.m, step: heads.width };
+        product_onto(ctx, sizes, a, self.queried(from.q, heads.width), c, Zeros::Skip)
+    }
+
+    fn add_value_grads(&self, corner: &mut [f32], dv: &mut [f32]) -> Result<(), KernelError> {
+        let HeadGrad { ctx, heads, value_width, from, causal, .. } = self.of;
+        let (pattern, keys) = (self.pattern(), heads.keys);
+        let b = self.queried(from.ct, value_width);
+        let (seen, beyond) = dv.split_at_mut(self.dense * value_width);
+        let sizes = Sizes { m: self.dense, n: value_width, k: self.queries.len() };
+        let a = View { data: pattern, row: 1, column: keys };
+        product_onto(ctx, sizes, a, b, RowsMut { data: seen, rows: sizes.m, step: value_width }, Zeros::Skip)?;
+        // At the diagonal, whatever the pattern holds above it.
+        let rest = self.reach - self.dense;
+        if rest == 0 {
+            return Ok(());
+        }
+        for ((query, row), pattern) in
+            self.queries.clone().zip(corner.chunks_exact_mut(rest)).zip(pattern.chunks_exact(keys))
+        {
+            let own = heads.seen(causal, query) - self.dense;
+            row[..own].copy_from_slice(&pattern[self.dense..self.dense + own]);
+            row[own..].fill(0.0);
+        }
+        let a = View { data: corner, row: 1, column: rest };
+        let c = RowsMut { data: beyond, rows: rest, step: value_width };
+        product_onto(ctx, Sizes { m: rest, ..sizes }, a, b, c, Zeros::Skip)
+    }
+}

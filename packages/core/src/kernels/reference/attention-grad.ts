@@ -1,0 +1,46 @@
+import type { Tensor } from '../../tensor/index.ts';
+import type { KernelCall, ReferenceKernel } from '../contract.ts';
+import { expectShape, flagAttr, input, numberAttr, outShape, wanted } from './call-reader.ts';
+import { mix } from './mix.ts';
+import { mixTransposed } from './mix-transposed.ts';
+import { scale } from './scale.ts';
+import { scores } from './scores.ts';
+import { softmaxGrad } from './softmax-grad.ts';
+
+/**
+ * The way back through attention: dp = scores(ct, v), ds = softmax_grad(pattern, dp), dq = mix(ds, k)·scale,
+ * dk = mix_transposed(ds, q)·scale, dv = mix_transposed(pattern, ct), with the bits of these steps. Under `causal` what the
+ * pattern holds above the diagonal is taken as 0.
+ */
+export const attentionGrad: ReferenceKernel = (call, make) => {
+  const [q, k, v, given, ct] = [0, 1, 2, 3, 4].map((at) => input(call, at)) as [Tensor, Tensor, Tensor, Tensor, Tensor];
+  expectShape(call, 'pattern', given.shape, [null, null, null, null]);
+  const [, , pos = 0, keys = 0] = given.shape;
+  const causal = flagAttr(call, 'causal');
+  const pattern = make(given.shape);
+  given.data.forEach((weight, at) => {
+    const query = Math.floor(at / keys) % pos;
+    pattern.data[at] = causal && at % keys > query + keys - pos ? 0 : weight;
+  });
+  const step = (
+    kernel: ReferenceKernel,
+    name: KernelCall['kernel'],
+    inputs: KernelCall['inputs'],
+    out: readonly number[],
+    attrs: KernelCall['attrs'],
+  ): Tensor => kernel({ kernel: name, inputs, params: [], attrs, outShapes: [out], wanted: [true] }, make)[0] as Tensor;
+  const dp = step(scores, 'scores', [ct, v, null], given.shape, { scale: 1, causal: false });
+  const ds = step(softmaxGrad, 'softmax_grad', [pattern, dp], given.shape, {});
+  const factor = { factor: numberAttr(call, 'scale') };
+  const scaled = (x: Tensor): Tensor => step(scale, 'scale', [x], x.shape, factor);
+  const [dqShape, dkShape, dvShape] = [
+    outShape(call, 0, q.shape),
+    outShape(call, 1, k.shape),
+    outShape(call, 2, v.shape),
+  ];
+  return [
+    wanted(call, 0) ? scaled(step(mix, 'mix', [ds, k], dqShape, {})) : null,
+    wanted(call, 1) ? scaled(step(mixTransposed, 'mix_transposed', [ds, q], dkShape, {})) : null,
+    wanted(call, 2) ? step(mixTransposed, 'mix_transposed', [pattern, ct], dvShape, {}) : null,
+  ];
+};
