@@ -1,5 +1,16 @@
 import fc from 'fast-check';
-import type { Hash, Intervention, Plan, Pos, ReaderRef, Readout, Scope, UnitRef, Value } from './index.ts';
+import type {
+  GradientTarget,
+  Hash,
+  Intervention,
+  Plan,
+  Pos,
+  ReaderRef,
+  Readout,
+  Scope,
+  UnitRef,
+  Value,
+} from './index.ts';
 
 // Random valid records, for properties that hold for all of them.
 
@@ -77,7 +88,15 @@ export const intervention: fc.Arbitrary<Intervention> = fc.oneof(
   }),
   fc.record({ kind: kind('edge'), from: unit, to: reader, value }),
   fc.record({ kind: kind('freeze'), at: scope, value }),
+  fc.record({ kind: kind('detach'), at: fc.record({ site }) }),
   fc.record({ kind: kind('weight'), param: name, head: natural, op: operation, value: fc.oneof(constant, artefact) }),
+);
+
+const reduce = fc.constantFrom('sum' as const, 'mean' as const);
+const gradientTarget: fc.Arbitrary<GradientTarget> = fc.oneof(
+  fc.record({ kind: kind('logitDiff'), at: pos, answer: fc.constant([3]), wrong: fc.constant([4]), reduce }),
+  fc.record({ kind: kind('loss'), reduce }),
+  fc.record({ kind: kind('site'), at: scope, direction: hash }),
 );
 
 const readout: fc.Arbitrary<Readout> = fc.oneof(
@@ -92,6 +111,11 @@ const readout: fc.Arbitrary<Readout> = fc.oneof(
   fc.record({ kind: kind('loss') }),
   fc.record({ kind: kind('loss'), at: pos }),
   fc.record({ kind: kind('project'), at: scope, direction: hash }),
+  fc.record({
+    kind: kind('gradient'),
+    of: fc.array(gradientTarget, { minLength: 1, maxLength: 2 }),
+    wrt: fc.oneof(fc.record({ kind: kind('site'), at: scope }), fc.record({ kind: kind('param'), name })),
+  }),
 );
 
 const interventions = fc.array(intervention, { maxLength: 3 });

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { Hash } from './hash.ts';
 import { Scope } from './scope.ts';
 import { finite, index, maybe, name, record } from './shape.ts';
+import { Site } from './site.ts';
 import { ReaderRef, UnitRef } from './unit.ts';
 import { Value, WeightValue } from './value.ts';
 
@@ -34,6 +35,9 @@ const CutEdge = record({ kind: z.literal('edge'), from: UnitRef, to: ReaderRef, 
 /** The site keeps `value` whatever happens before it. */
 const Freeze = record({ kind: z.literal('freeze'), at: Scope, value: Value });
 
+/** The site keeps its value; gradients do not pass through it. It says nothing about values, so any plan without gradients refuses it. */
+const Detach = record({ kind: z.literal('detach'), at: record({ site: Site }) });
+
 /** Changes a copy of a weight, whole or one head, row, column; the model stays as it is. */
 const EditWeight = record({
   kind: z.literal('weight'),
@@ -46,5 +50,5 @@ const EditWeight = record({
 });
 
 /** One change to a run, as data. A plan applies its interventions in the order of its list. */
-export const Intervention = z.discriminatedUnion('kind', [Write, AlongDirection, CutEdge, Freeze, EditWeight]);
+export const Intervention = z.discriminatedUnion('kind', [Write, AlongDirection, CutEdge, Freeze, Detach, EditWeight]);
 export type Intervention = z.infer<typeof Intervention>;

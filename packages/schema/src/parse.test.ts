@@ -48,7 +48,7 @@ test('an unknown kind is an issue that lists the known ones', () => {
   const [issue] = issuesOf(Plan, { ...PLAN, readouts: [{ kind: 'kl' }] });
   expect(issue).toEqual({
     path: 'readouts[0].kind',
-    message: 'expected one of capture, logitDiff, topK, loss, project',
+    message: 'expected one of capture, logitDiff, topK, loss, project, gradient',
   });
 });
 

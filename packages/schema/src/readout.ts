@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { Hash } from './hash.ts';
 import { Pos, Scope } from './scope.ts';
-import { index, list, maybe, record } from './shape.ts';
+import { index, list, maybe, name, record } from './shape.ts';
 
 const Capture = record({ kind: z.literal('capture'), at: Scope });
 
@@ -27,6 +27,33 @@ const Loss = record({ kind: z.literal('loss'), at: maybe(Pos) });
 /** The dot product of a site with a direction of unit length. */
 const Project = record({ kind: z.literal('project'), at: Scope, direction: Hash });
 
+/** How a target adds up: over all its entries, or divided by the number of examples (of counted tokens, for a loss). */
+const Reduce = z.enum(['sum', 'mean']);
+
+/** A number that a gradient is taken of. `site` adds the entries of a scope, each times the direction's (as stored) if one is given. */
+export const GradientTarget = z.discriminatedUnion('kind', [
+  record({ kind: z.literal('logitDiff'), at: Pos, answer: list(index), wrong: list(index), reduce: Reduce }).refine(
+    ({ answer, wrong }) => answer.length === wrong.length,
+    { path: ['wrong'], error: 'answer and wrong have one token id per example each' },
+  ),
+  record({ kind: z.literal('loss'), at: maybe(Pos), reduce: Reduce }),
+  record({ kind: z.literal('site'), at: Scope, direction: maybe(Hash) }),
+]);
+export type GradientTarget = z.infer<typeof GradientTarget>;
+
+/**
+ * The derivative of each target with respect to a site (of every example by its own) or a weight. Gradients of one plan
+ * have one list of targets and share one backward.
+ */
+const Gradient = record({
+  kind: z.literal('gradient'),
+  of: list(GradientTarget).refine((targets) => targets.length > 0, { error: 'a gradient needs a target' }),
+  wrt: z.discriminatedUnion('kind', [
+    record({ kind: z.literal('site'), at: Scope }),
+    record({ kind: z.literal('param'), name }),
+  ]),
+});
+
 /** What a plan brings back. Nothing that is not asked for is kept. */
-export const Readout = z.discriminatedUnion('kind', [Capture, LogitDiff, TopK, Loss, Project]);
+export const Readout = z.discriminatedUnion('kind', [Capture, LogitDiff, TopK, Loss, Project, Gradient]);
 export type Readout = z.infer<typeof Readout>;

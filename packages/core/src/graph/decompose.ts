@@ -78,9 +78,14 @@ export function termsOf(graph: Graph, id: number): GraphNode[] {
 }
 
 function unitsOfTerm(graph: Graph, term: GraphNode): UnitRef[] | undefined {
-  for (const site of term.sites) {
+  for (const name of term.sites) {
+    // What a spliced dictionary changes is zero until a plan changes it; what it reads is still what its unit wrote.
+    if (/\.hook_sae_(?:error_)?change$/.test(name)) return [];
+    const site = name.replace(/\.hook_sae_(?:input|target)$/, '');
     if (site === 'hook_embed' || site === 'hook_pos_embed') return [{ kind: 'input' }];
     const match = /^blocks\.(\d+)\.hook_(attn|mlp)_out$/.exec(site);
+    // Heads write through the product that stands at hook_attn_out; behind a dictionary it stands there no longer.
+    if (match?.[2] === 'attn' && site !== name) return undefined;
     if (!match) continue;
     const layer = Number(match[1]);
     if (match[2] === 'mlp') return [{ kind: 'mlp', layer }];

@@ -9,15 +9,20 @@ export interface NodeOptions {
   readonly dtype?: 'f32' | 'i32';
 }
 
+export interface InputOptions {
+  readonly shape?: readonly Dim[];
+  readonly dtype?: 'f32' | 'i32';
+}
+
 /** Appends nodes in topological order and works out their shapes; the one place where architectures make graphs. */
 export class GraphBuilder {
   readonly #nodes: GraphNode[] = [];
   readonly #params = new Map<string, GraphParam>();
   readonly #inputs: { [name: string]: number } = {};
 
-  /** Adds an i32 input [batch, pos]. */
-  input(name: string): number {
-    const id = this.add('input', [], { attrs: { name, shape: ['batch', 'pos'] } });
+  /** Adds an input: i32 [batch, pos] if nothing else is said. */
+  input(name: string, { shape = ['batch', 'pos'], dtype = 'i32' }: InputOptions = {}): number {
+    const id = this.add('input', [], { attrs: { name, shape }, dtype });
     this.#inputs[name] = id;
     return id;
   }

@@ -19,6 +19,13 @@ export interface Operation {
 
 const first = (_: Attributes, inputs: readonly (readonly Dim[] | null)[]): readonly Dim[] => input(inputs, 0);
 
+/** A gradient of a weight: one a target and variant, shaped as the weight. */
+const gradient = (attrs: Attributes): readonly Dim[] => ['groups', ...dims(attrs, 'shape')];
+
+const leading = (attrs: Attributes): number => (typeof attrs.leading === 'number' ? attrs.leading : 2);
+
+const lastOf = (shape: readonly Dim[]): Dim => shape[shape.length - 1] ?? 0;
+
 const attentionReach = (attrs: Attributes): Reach => (attrs.causal === true ? 'causal' : 'all');
 
 export const operations = {
@@ -32,7 +39,11 @@ export const operations = {
   norm_scale: { shape: (_, inputs) => [...input(inputs, 0).slice(0, -1), 1], reach: 'pointwise' },
   normalize: { shape: first, reach: 'pointwise' },
   affine: { shape: first, reach: 'pointwise' },
-  linear: { shape: (attrs, inputs) => [...input(inputs, 0).slice(0, 2), ...dims(attrs, 'out')], reach: 'pointwise' },
+  /** `leading` sizes of x stay (two if left out), the rest is multiplied; `transposed` multiplies by Wᵀ. */
+  linear: {
+    shape: (attrs, inputs) => [...input(inputs, 0).slice(0, leading(attrs)), ...dims(attrs, 'out')],
+    reach: 'pointwise',
+  },
   head_linear: {
     shape: (attrs, inputs) => [...input(inputs, 0).slice(0, 2), ...dims(attrs, 'out')],
     reach: 'pointwise',
@@ -49,7 +60,7 @@ export const operations = {
   scores: {
     shape: (_, inputs) => {
       const [rows = 0, pos = 0, heads = 0] = input(inputs, 0);
-      return [rows, heads, pos, pos];
+      return [rows, heads, pos, input(inputs, 1)[1] ?? 0];
     },
     reach: attentionReach,
   },
@@ -60,6 +71,13 @@ export const operations = {
       return [rows, pos, heads, input(inputs, 1)[3] ?? 0];
     },
     // What a pattern above the diagonal reads, it reads: someone may have set it.
+    reach: 'all',
+  },
+  mix_transposed: {
+    shape: (attrs, inputs) => {
+      const [rows = 0, , , keys = 0] = input(inputs, 0);
+      return [rows, keys, dim(attrs, 'heads'), input(inputs, 1)[3] ?? 0];
+    },
     reach: 'all',
   },
   activation: { shape: first, reach: 'pointwise' },
@@ -82,6 +100,60 @@ export const operations = {
     reach: 'pointwise',
   },
   project_dot: { shape: (_, inputs) => input(inputs, 0).slice(0, -1), reach: 'pointwise' },
+  jump_relu: { shape: first, reach: 'pointwise' },
+  top_k_mask: { shape: first, reach: 'pointwise' },
+  /** in: gate, x */
+  where_nonzero: { shape: (_, inputs) => input(inputs, 1), reach: 'pointwise' },
+  scale: { shape: first, reach: 'pointwise' },
+
+  // What a backward is made of. Cotangents come with a row per target, variant and example ('cotangents'); gradients of
+  // weights add rows and have one entry per target and variant ('groups').
+  activation_grad: { shape: first, reach: 'pointwise' },
+  /** in: scale, ct */
+  normalize_grad: { shape: (_, inputs) => input(inputs, 1), reach: 'pointwise' },
+  /** in: x, scale, ct */
+  normalize_grad_scale: { shape: (_, inputs) => [...input(inputs, 2).slice(0, -1), 1], reach: 'pointwise' },
+  /** in: x, scale, ct of the scale */
+  norm_scale_grad: {
+    shape: (_, inputs) => [...input(inputs, 2).slice(0, -1), lastOf(input(inputs, 0))],
+    reach: 'pointwise',
+  },
+  /** in: x, scale, ct of the normalised value, or of the gain's product */
+  norm_grad: { shape: (_, inputs) => input(inputs, 2), reach: 'pointwise' },
+  /** in: p, ct */
+  softmax_grad: { shape: (_, inputs) => input(inputs, 1), reach: 'pointwise' },
+  linear_grad_weight: { shape: gradient, reach: 'all' },
+  head_linear_grad_weight: { shape: gradient, reach: 'all' },
+  head_result_grad_weight: { shape: gradient, reach: 'all' },
+  column_sum: { shape: gradient, reach: 'all' },
+  embed_grad: { shape: gradient, reach: 'all' },
+  columns_grad_weight: { shape: gradient, reach: 'all' },
+  columns_grad_bias: { shape: gradient, reach: 'all' },
+  head_result_grad: {
+    shape: (attrs, inputs) => [...input(inputs, 0).slice(0, 2), ...dims(attrs, 'out')],
+    reach: 'pointwise',
+  },
+  scatter_rows: {
+    shape: (attrs, inputs) => [input(inputs, 0)[0] ?? 0, dim(attrs, 'pos'), ...input(inputs, 0).slice(2)],
+    reach: 'all',
+  },
+  columns_grad: {
+    shape: (attrs, inputs) => [...input(inputs, 0).slice(0, 2), dim(attrs, 'width')],
+    reach: 'pointwise',
+  },
+  /** in: logits, ids, ct */
+  cross_entropy_grad: {
+    shape: (_, inputs) => [...input(inputs, 2), lastOf(input(inputs, 0))],
+    reach: 'pointwise',
+  },
+  edge_read_grad: {
+    shape: (attrs, inputs) => {
+      const ct = input(inputs, 0);
+      return attrs.heads === 0 ? ct : [...ct.slice(0, 2), ...ct.slice(3)];
+    },
+    reach: 'pointwise',
+  },
+  outer: { shape: (_, inputs) => [...input(inputs, 0), ...input(inputs, 1)], reach: 'pointwise' },
 } as const satisfies { readonly [name: string]: Operation };
 
 export type OperationName = keyof typeof operations;

@@ -33,6 +33,8 @@ const pattern: Operand = { shape: [rows, heads, pos, pos], axis: 2 };
 const index = (shape: readonly number[], below: number): Operand => ({ shape, draw: { below } });
 const tokens: Operand = { ...index([rows, pos], 9), axis: 1 };
 const realTokens: Operand = { shape: [rows, pos], draw: 'mask', axis: 1 };
+const normScale: Operand = { shape: [rows, pos, 1], draw: 'positive', axis: 1 };
+const results: Operand = { shape: [rows, pos, heads, model], axis: 1 };
 const inner = { dims: [pos, 1, model] };
 const pointwise = { out: [stream.shape], axis: 1 };
 
@@ -125,10 +127,49 @@ const table: readonly Row[] = [
     axis: 1,
   },
   { op: 'project_dot', inputs: [stream, { shape: [model] }], out: [[rows, pos]], axis: 1 },
+  { op: 'mix_transposed', inputs: [pattern, perHead], out: [grouped.shape], axis: 1 },
+  { op: 'jump_relu', inputs: [stream], params: [[model]], ...pointwise },
+  { op: 'top_k_mask', attrs: { k: 3 }, inputs: [stream], ...pointwise },
+  { op: 'where_nonzero', inputs: [stream, stream], ...pointwise },
+  { op: 'scale', attrs: { factor: -0.5 }, inputs: [stream], ...pointwise },
+  { op: 'activation_grad', attrs: { fn: 'gelu_tanh' }, inputs: [stream, stream], ...pointwise },
+  { op: 'normalize_grad', attrs: { kind: 'layer' }, inputs: [normScale, stream], ...pointwise },
+  {
+    op: 'normalize_grad_scale',
+    attrs: { kind: 'layer' },
+    inputs: [stream, normScale, stream],
+    out: [[rows, pos, 1]],
+    axis: 1,
+  },
+  {
+    op: 'norm_scale_grad',
+    attrs: { kind: 'layer' },
+    inputs: [stream, normScale, { shape: [rows, pos, 1], axis: 1 }],
+    ...pointwise,
+  },
+  { op: 'norm_grad', attrs: { kind: 'layer' }, inputs: [stream, normScale, stream], params: [[model]], ...pointwise },
+  { op: 'softmax_grad', inputs: [pattern, pattern], out: [pattern.shape], axis: 2 },
+  { op: 'head_result_grad', inputs: [results], params: [[heads * width, model]], out: [perHead.shape], axis: 1 },
+  { op: 'scatter_rows', inputs: [{ shape: [rows, pos, model], axis: 1 }, index([rows, pos], pos)], ...pointwise },
+  {
+    op: 'columns_grad',
+    inputs: [{ shape: [rows, pos, 2], axis: 1 }, index([rows, 2], 9)],
+    params: [[model, 9]],
+    ...pointwise,
+  },
+  {
+    op: 'cross_entropy_grad',
+    inputs: [stream, { ...index([rows, pos], model), axis: 1 }, { shape: [rows, pos], axis: 1 }],
+    ...pointwise,
+  },
+  { op: 'edge_read_grad', attrs: { heads, delta: 1 }, inputs: [results, { shape: [rows, heads, 2] }], ...pointwise },
+  { op: 'outer', inputs: [{ shape: [rows, pos], axis: 1 }, { shape: [model] }], ...pointwise },
 ];
 
 test('every operation that computes is in the list', () => {
   const made = new Set<string>(['input', 'external']);
+  // A weight's gradient has no positions.
+  for (const [name, { shape }] of Object.entries(operations)) if (shape === operations.column_sum.shape) made.add(name);
   expect(new Set(table.map(({ op }) => op))).toEqual(
     new Set(Object.keys(operations).filter((name) => !made.has(name))),
   );

@@ -22,6 +22,11 @@ export class GraphRewrite {
     return this.#graph;
   }
 
+  /** The id that the next added node gets. */
+  get nextId(): number {
+    return this.#next;
+  }
+
   node(id: number): GraphNode {
     const node = this.#nodes.get(id);
     if (!node) throw new CircuitscopeError('bad_graph', `The graph has no node ${id}.`);

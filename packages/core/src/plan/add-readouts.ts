@@ -16,7 +16,14 @@ export interface ReadoutNodes {
   readonly externals: readonly ExternalInput[];
 }
 
-export function addReadout(rewrite: GraphRewrite, readout: Readout): ReadoutNodes {
+/**
+ * @param throughNorm where the values of the last norm themselves are looked at, by a gradient: gather behind it
+ */
+export function addReadout(
+  rewrite: GraphRewrite,
+  readout: Exclude<Readout, { kind: 'gradient' }>,
+  throughNorm = false,
+): ReadoutNodes {
   switch (readout.kind) {
     case 'capture': {
       const node = requireSite(rewrite, readout.at.site);
@@ -42,7 +49,7 @@ export function addReadout(rewrite: GraphRewrite, readout: Readout): ReadoutNode
       return { nodes: [rewrite.add('project_dot', [node.id, direction])], externals: [{ node: direction, make }] };
     }
     case 'logitDiff': {
-      const read = finalRead(rewrite, readout.at);
+      const read = finalRead(rewrite, readout.at, throughNorm);
       const ids = rewrite.external('ids:logitDiff', ['rows', 2], 'i32');
       const product = unembedding(rewrite);
       const node = rewrite.add('columns', [read.node, ids], { params: product.params, attrs: { count: 2 } });
@@ -122,7 +129,7 @@ function logitsOf(rewrite: GraphRewrite, read: number): number {
 }
 
 /** What the unembedding reads, at the wanted positions alone [rows, count, model]; at every position for `all`. */
-function finalRead(rewrite: GraphRewrite, at: Pos): ReadoutNodes & { readonly node: number } {
+function finalRead(rewrite: GraphRewrite, at: Pos, throughNorm = false): ReadoutNodes & { readonly node: number } {
   const product = unembedding(rewrite);
   const edited = rewrite.root(requireSite(rewrite, 'logits').id).id !== requireSite(rewrite, 'logits').id;
   if (edited) {
@@ -140,7 +147,7 @@ function finalRead(rewrite: GraphRewrite, at: Pos): ReadoutNodes & { readonly no
   const externals = [{ node: index, make }];
   const { stream, norm } = traceRead(rewrite, rewrite.source, { kind: 'logits', port: 'in' });
   const [scale, normalize, affine] = norm;
-  if (scale === undefined || normalize === undefined || affine === undefined) {
+  if (throughNorm || scale === undefined || normalize === undefined || affine === undefined) {
     return { node: rewrite.add('gather_rows', [product.input, index]), nodes: [], externals };
   }
   const gathered = rewrite.add('gather_rows', [stream, index]);

@@ -8,8 +8,8 @@ import type { ExternalInput } from './bind.ts';
 // same manner: which variant, example, position, head or unit it touches is data of the call, so a sweep over heads or
 // positions is one program.
 
-/** Interventions that live in the graph; weight edits are applied to the weights before. */
-export type GraphIntervention = Exclude<Intervention, { kind: 'weight' }>;
+/** Interventions that change values in the graph; weight edits are applied to the weights before, detached sites to gradients. */
+export type GraphIntervention = Exclude<Intervention, { kind: 'weight' | 'detach' }>;
 
 export interface AppliedInterventions {
   /** The inputs that the call must make. */

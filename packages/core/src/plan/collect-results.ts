@@ -17,39 +17,42 @@ export class Collector {
 
   add(
     members: readonly number[],
-    names: readonly (readonly string[])[],
+    compiled: { readonly outputs: readonly (readonly string[])[]; readonly targets: number },
     outputs: { readonly [name: string]: Floats | Int32Array },
     shapes: ReadonlyMap<string, readonly number[]>,
   ): void {
-    for (const name of names.flat()) {
+    for (const [index, name] of compiled.outputs.flatMap((names, at) => names.map((one) => [at, one] as const))) {
       const data = outputs[name];
       const shape = shapes.get(name);
       if (!data || !shape)
         throw new CircuitscopeError('bad_program', `The executor gave no output ${name}.`, { at: name });
-      const rest = shape.slice(1);
-      const rowSize = rest.reduce((a, b) => a * b, 1);
-      const total = (this.#variants ?? 1) * this.#batch;
+      const readout = this.#readouts[index];
+      const gradient = readout?.kind === 'gradient';
+      // A weight's gradient adds the examples; what is left per target and variant is one block.
+      const perTarget = gradient && readout.wrt.kind === 'param';
+      const targets = gradient ? compiled.targets : 1;
+      const rest = perTarget ? shape.slice(1) : [this.#batch, ...shape.slice(1)];
+      const block = rest.reduce((a, b) => a * b, 1);
       let part = this.#parts.get(name);
       if (!part) {
-        const length = total * rowSize;
+        const length = (this.#variants ?? 1) * targets * block;
         const empty =
           data instanceof Int32Array
             ? new Int32Array(length)
             : data instanceof Float64Array
               ? new Float64Array(length)
               : new Float32Array(length);
-        part = {
-          shape: this.#variants === null ? [this.#batch, ...rest] : [this.#variants, this.#batch, ...rest],
-          data: empty,
-        };
+        const leading = [...(this.#variants === null ? [] : [this.#variants]), ...(gradient ? [targets] : [])];
+        part = { shape: [...leading, ...rest], data: empty };
         this.#parts.set(name, part);
       }
-      const block = this.#batch * rowSize;
       // A value that no variant changes has one block for all of them.
-      const shared = shape[0] === this.#batch && members.length > 1;
-      members.forEach((variant, index) => {
-        const from = shared ? 0 : index * block;
-        part.data.set(data.subarray(from, from + block), variant * block);
+      const shared = !gradient && shape[0] === this.#batch && members.length > 1;
+      members.forEach((variant, member) => {
+        for (let target = 0; target < targets; target++) {
+          const from = shared ? 0 : (target * members.length + member) * block;
+          part.data.set(data.subarray(from, from + block), (variant * targets + target) * block);
+        }
       });
     }
   }
@@ -77,6 +80,8 @@ function resultOf(readout: Readout, tensor: Tensor, indices: () => IntTensor): R
       return { kind: 'loss', tensor };
     case 'project':
       return { kind: 'project', tensor };
+    case 'gradient':
+      return { kind: 'gradient', tensor };
     case 'topK':
       return { kind: 'topK', values: tensor, indices: indices() };
   }

@@ -1,6 +1,7 @@
-import { CircuitscopeError, type Readout } from '@circuitscope/schema';
+import { CircuitscopeError, type Readout, type Site } from '@circuitscope/schema';
 import { type Graph, GraphRewrite } from '../graph/index.ts';
 import type { Floats } from '../tensor/index.ts';
+import { addGradients } from './add-gradients.ts';
 import { addReadout } from './add-readouts.ts';
 import { applyInterventions, type GraphIntervention, requireSite } from './apply-interventions.ts';
 import { type BindContext, type ExternalInput, graphInputs } from './bind.ts';
@@ -12,6 +13,8 @@ export interface Compiled {
   readonly program: Program;
   /** Names of the outputs of each readout, in plan order. */
   readonly outputs: readonly (readonly string[])[];
+  /** How many targets each gradient has. */
+  readonly targets: number;
   readonly bind: (context: BindContext) => {
     readonly sizes: Sizes;
     readonly inputs: { readonly [name: string]: Floats | Int32Array };
@@ -25,13 +28,18 @@ export interface CompileRequest {
   readonly readouts: readonly Readout[];
   /** Weights to use in place of others (copy on write). */
   readonly renamedParams?: ReadonlyMap<string, string>;
+  /** Sites that gradients do not pass. */
+  readonly detached?: readonly Site[];
+  /** Keep little for gradients, and compute it again. */
+  readonly checkpoint?: boolean;
 }
 
-export function compile({ graph, variants, readouts, renamedParams }: CompileRequest): Compiled {
+export function compile(request: CompileRequest): Compiled {
+  const { graph, variants, readouts, renamedParams = new Map<string, string>() } = request;
   if (readouts.length === 0)
     throw new CircuitscopeError('no_readouts', 'A plan without readouts computes nothing; add a capture or a metric.');
   const rewrite = new GraphRewrite(graph);
-  if (renamedParams && renamedParams.size > 0) {
+  if (renamedParams.size > 0) {
     for (const { id, params } of graph.nodes) {
       rewrite.replaceNode(id, {
         params: params.map((name) => (name === null ? null : (renamedParams.get(name) ?? name))),
@@ -39,11 +47,21 @@ export function compile({ graph, variants, readouts, renamedParams }: CompileReq
     }
   }
   // Reader sites and head results that are only read out must exist before changes of a norm hide it from tracing.
-  for (const readout of readouts)
-    if ('at' in readout && readout.at && 'site' in readout.at) requireSite(rewrite, readout.at.site);
+  for (const readout of readouts) for (const site of sitesOf(readout)) requireSite(rewrite, site);
   const applied = applyInterventions(rewrite, variants);
-  const read = readouts.map((readout) => addReadout(rewrite, readout));
-  const outputs = read.flatMap(({ nodes }, index) => nodes.map((node) => ({ name: `r${index}`, node })));
+  const read = readouts.map((readout) =>
+    readout.kind === 'gradient' ? { nodes: [], externals: [] } : addReadout(rewrite, readout),
+  );
+  const { detached = [], checkpoint = false } = request;
+  const gradients = addGradients(rewrite, { readouts, detached, renamedParams, checkpoint });
+  const outputs = read.flatMap(({ nodes }, index) =>
+    [...nodes, ...(gradients?.nodes.get(index) === undefined ? [] : [gradients.nodes.get(index) ?? -1])].map(
+      (node) => ({
+        name: `r${index}`,
+        node,
+      }),
+    ),
+  );
 
   const needed = new Set(rewrite.order(outputs.map(({ node }) => node)));
   for (const { node, site } of applied.changed) {
@@ -57,20 +75,29 @@ export function compile({ graph, variants, readouts, renamedParams }: CompileReq
     );
   }
 
-  const { program, inputs } = lower(rewrite, outputs, variants.length);
+  const targets = gradients?.targets ?? 1;
+  const { program, inputs } = lower(rewrite, outputs, {
+    variants: variants.length,
+    targets,
+    ...(gradients ? { gradientsFrom: gradients.from } : {}),
+  });
   const externals = new Map<number, ExternalInput>(
-    [...applied.externals, ...read.flatMap((one) => one.externals)].map((one) => [one.node, one]),
+    [...applied.externals, ...read.flatMap((one) => one.externals), ...(gradients?.externals ?? [])].map((one) => [
+      one.node,
+      one,
+    ]),
   );
   return {
     program,
+    targets,
     outputs: readouts.map((_, index) =>
       program.outputs.map(({ name }) => name).filter((name) => name.split('.')[0] === `r${index}`),
     ),
     bind: (context) => {
       const fixed = graphInputs(context.prompt);
-      let sizes: Sizes = { batch: context.batch, rows: context.batch * context.variants.length, pos: context.pos };
+      let sizes = rowSizes(context.batch, context.pos, context.variants.length, targets);
       const made: { [name: string]: Floats | Int32Array } = {};
-      for (const { name, node, repeat } of inputs) {
+      for (const { name, node, tile: level } of inputs) {
         const external = externals.get(node);
         const data = external ? external.make(context) : fixed[String(rewrite.node(node).attrs.name)];
         if (!data)
@@ -78,11 +105,27 @@ export function compile({ graph, variants, readouts, renamedParams }: CompileReq
             at: name,
           });
         if (external?.sizes) sizes = { ...sizes, ...external.sizes(context) };
-        made[name] = repeat ? tile(data, context.variants.length) : data;
+        // How often the value stands in the rows that its readers have.
+        const own = rewrite.node(node).shape[0] === 'rows' ? (sizes.rows ?? 1) : context.batch;
+        made[name] = level ? tile(data, (sizes[level] ?? 1) / own) : data;
       }
       return { sizes, inputs: made };
     },
   };
+}
+
+/** What the symbols of shapes are in a call. */
+export function rowSizes(batch: number, pos: number, variants: number, targets: number): Sizes {
+  const rows = batch * variants;
+  return { batch, rows, pos, cotangents: rows * targets, groups: variants * targets };
+}
+
+function sitesOf(readout: Readout): readonly Site[] {
+  if (readout.kind === 'gradient') {
+    const targets = readout.of.flatMap((target) => (target.kind === 'site' ? [target.at.site] : []));
+    return readout.wrt.kind === 'site' ? [...targets, readout.wrt.at.site] : targets;
+  }
+  return 'at' in readout && readout.at && 'site' in readout.at ? [readout.at.site] : [];
 }
 
 function tile(data: Floats | Int32Array, times: number): Floats | Int32Array {

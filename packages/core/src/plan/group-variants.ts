@@ -1,4 +1,4 @@
-import { canonicalJson, type Intervention } from '@circuitscope/schema';
+import { canonicalJson, type Intervention, type Site } from '@circuitscope/schema';
 import { type Graph, productSite, readerOfSite } from '../graph/index.ts';
 import type { GraphIntervention } from './apply-interventions.ts';
 import type { WeightEdit } from './edit-weights.ts';
@@ -9,6 +9,7 @@ export interface VariantGroup {
   /** Of each member, in the same order. */
   readonly changes: GraphIntervention[][];
   readonly weightEdits: WeightEdit[];
+  readonly detached: readonly Site[];
 }
 
 /**
@@ -20,12 +21,13 @@ export function groupVariants(graph: Graph, variants: readonly (readonly Interve
   const entry = entryFinder(graph);
   variants.forEach((list, index) => {
     const weightEdits = list.filter((change) => change.kind === 'weight');
-    const changes = list.filter((change) => change.kind !== 'weight');
+    const detached = list.flatMap((change) => (change.kind === 'detach' ? [change.at.site] : []));
+    const changes = list.filter((change) => change.kind !== 'weight' && change.kind !== 'detach');
     const first = changes.length === 0 ? -1 : Math.min(...changes.map(entry));
     const sites = changes.flatMap((change) => (change.kind === 'edge' ? [] : [change.at.site]));
     const norms = new Set(sites.flatMap((site) => /^blocks\.(\d+)\.ln1\./.exec(site)?.[1] ?? []));
-    const key = canonicalJson([weightEdits, first, [...norms].sort()]);
-    const group = groups.get(key) ?? { members: [], changes: [], weightEdits };
+    const key = canonicalJson([weightEdits, first, [...norms].sort(), detached]);
+    const group = groups.get(key) ?? { members: [], changes: [], weightEdits, detached };
     group.members.push(index);
     group.changes.push(changes);
     groups.set(key, group);

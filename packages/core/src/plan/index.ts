@@ -9,4 +9,22 @@ export { boundShape, type Program, programBytes, type Sizes, type Step } from '.
 export { referenceExecutor } from './reference-executor.ts';
 export { captured, type ReadoutResult, type Run, readoutTensor, rowOf } from './run.ts';
 export { type Engine, makePlan, type RunOptions, runPlan } from './run-plan.ts';
-export { findWeight, readWeight, type Weight, type WeightMapping, type Weights } from './weights.ts';
+export {
+  addInput,
+  compileTraining,
+  type LossGraph,
+  nextTokenLoss,
+  type TrainingOptions,
+  type TrainingProgram,
+  trainingSizes,
+  withLoss,
+} from './training-program.ts';
+export {
+  findWeight,
+  type MutableWeight,
+  mutableWeight,
+  readWeight,
+  type Weight,
+  type WeightMapping,
+  type Weights,
+} from './weights.ts';

@@ -2,15 +2,29 @@ import type { Attributes, Dim, GraphNode, GraphRewrite } from '../graph/index.ts
 import { assignSlots } from './assign-slots.ts';
 import type { Program, Step } from './program.ts';
 
-// From nodes to steps. What differs between variants runs once per variant and example ('rows'), the rest once per
-// example ('batch') and is repeated where the two meet. Norms and attention whose inner values nobody changes become
-// one step; it gives the inner values out on request, with the same bits.
+// From nodes to steps. What differs between variants runs once per variant and example ('rows'), cotangents once per
+// target, variant and example ('cotangents'), the rest once per example ('batch'); values are repeated where two meet.
+// Norms and attention whose inner values nobody changes become one step; it gives the inner values out on request, with
+// the same bits. The way back through an attention is one step too.
 
 export interface LoweredInput {
   readonly name: string;
-  /** The graph input or external that the call makes; `repeat` tiles it once per variant. */
+  /** The graph input or external that the call makes; tiled where readers have more rows than it. */
   readonly node: number;
-  readonly repeat: boolean;
+  readonly tile: Level | null;
+}
+
+/** How many rows a value has: see the top of this file. */
+export type Level = 'batch' | 'rows' | 'cotangents';
+
+const levels: readonly Level[] = ['batch', 'rows', 'cotangents'];
+
+export interface LowerOptions {
+  readonly variants: number;
+  /** How many targets the gradients of this program have. */
+  readonly targets?: number;
+  /** The first id of the backward; its nodes run in the order of their ids, which frees values soonest. */
+  readonly gradientsFrom?: number;
 }
 
 export interface Lowered {
@@ -24,106 +38,118 @@ const kernelAttributes: { readonly [op: string]: readonly string[] } = {
   norm_scale: ['kind', 'eps'],
   normalize: ['kind'],
   head_result: ['head'],
-  rotary: ['layout', 'dims'],
+  rotary: ['layout', 'dims', 'inverse'],
   scores: ['scale', 'causal'],
   activation: ['fn'],
   top_k: ['k'],
   edit: ['op', 'dims', 'valueShape', 'constant'],
   direction: ['op', 'dims', 'perRow'],
   edge_read: ['heads'],
+  linear: ['transposed'],
+  head_linear: ['transposed'],
+  top_k_mask: ['k'],
+  scale: ['factor'],
+  activation_grad: ['fn'],
+  normalize_grad: ['kind'],
+  normalize_grad_scale: ['kind'],
+  norm_scale_grad: ['kind'],
+  norm_grad: ['kind'],
+  head_result_grad: ['head'],
+  head_result_grad_weight: ['head'],
+  embed_grad: ['transposed'],
+  edge_read_grad: ['heads', 'delta'],
+};
+
+/** Inputs that may have fewer rows than the step: copying them for every variant or target would dwarf the arena. */
+const sharedRows: { readonly [op: string]: (of: GraphNode, at: number) => boolean } = {
+  edge_read: (of, at) => of.in.length > 1 && at < of.in.length - 1,
+  linear_grad_weight: () => true,
+  head_linear_grad_weight: () => true,
+  head_result_grad_weight: () => true,
 };
 
 export function lower(
   rewrite: GraphRewrite,
   outputs: readonly { readonly name: string; readonly node: number }[],
-  variants: number,
+  options: LowerOptions,
 ): Lowered {
-  const order = rewrite.order(outputs.map(({ node }) => node));
+  const order = scheduled(rewrite, outputs, options.gradientsFrom);
   const nodes = new Map(order.map((id) => [id, rewrite.node(id)]));
   const node = (id: number): GraphNode => nodes.get(id) ?? rewrite.node(id);
-  const varying = findVarying(order, node, variants);
-  const fused = findFused(order, node);
+  const levelOf = findLevels(order, node, options);
+  const wanted = new Set(outputs.map((output) => output.node));
+  const fused = findFused(order, node, wanted);
 
   const values: { shape: readonly Dim[]; dtype: 'f32' | 'i32' }[] = [];
   const steps: Step[] = [];
   const inputs: (LoweredInput & { readonly value: number })[] = [];
   const params: string[] = [];
   const valueOfNode = new Map<number, number>();
-  const repeated = new Map<number, number>();
+  const repeated = new Map<string, number>();
 
   const newValue = (shape: readonly Dim[], dtype: 'f32' | 'i32'): number => values.push({ shape, dtype }) - 1;
-  const shapeFor = (of: GraphNode): readonly Dim[] => {
-    const leading = of.shape[0];
-    const rows = leading === 'rows' || leading === 'batch' ? (varying.has(of.id) ? 'rows' : 'batch') : leading;
-    return rows === undefined ? of.shape : [rows, ...of.shape.slice(1)];
-  };
+  const shapeFor = (of: GraphNode): readonly Dim[] => (hasRows(of) ? [levelOf(of.id), ...of.shape.slice(1)] : of.shape);
   const paramIndex = (name: string | null): number => {
     if (name === null) return -1;
     const known = params.indexOf(name);
     return known >= 0 ? known : params.push(name) - 1;
   };
   const isSource = (of: GraphNode): boolean => of.op === 'input' || of.op === 'external';
-  const source = (of: GraphNode, repeat: boolean): number => {
-    const shape = repeat ? (['rows', ...of.shape.slice(1)] as const) : shapeFor(of);
-    const value = newValue(shape, of.dtype);
+  const source = (of: GraphNode, tile: Level | null): number => {
+    const value = newValue(tile ? [tile, ...of.shape.slice(1)] : shapeFor(of), of.dtype);
     const label = of.op === 'input' ? String(of.attrs.name) : `x${inputs.length}`;
-    inputs.push({ name: repeat ? `${label}@rows` : label, node: of.id, repeat, value });
+    inputs.push({ name: tile ? `${label}@${tile}` : label, node: of.id, tile, value });
     return value;
   };
-  /** The value of an input as its reader needs it: with one row per variant if the reader varies. */
-  const operand = (id: number, rows: boolean): number => {
+  /** The value of an input as its reader needs it: with as many rows as the reader has. */
+  const operand = (id: number, level: Level): number => {
     if (id < 0) return -1;
     const of = node(id);
-    if (!rows || varying.has(id) || of.shape[0] !== 'batch') {
+    if (!hasRows(of) || levels.indexOf(levelOf(id)) >= levels.indexOf(level)) {
       let value = valueOfNode.get(id);
       if (value === undefined && isSource(of)) {
-        value = source(of, false);
+        value = source(of, null);
         valueOfNode.set(id, value);
       }
       return value ?? -1;
     }
-    let value = repeated.get(id);
+    const key = `${id} ${level}`;
+    let value = repeated.get(key);
     if (value === undefined) {
-      if (isSource(of)) value = source(of, true);
+      if (isSource(of)) value = source(of, level);
       else {
-        value = newValue(['rows', ...of.shape.slice(1)], of.dtype);
-        steps.push({ kernel: 'repeat', in: [operand(id, false)], out: [value], params: [], attrs: {} });
+        const from = operand(id, 'batch');
+        value = newValue([level, ...of.shape.slice(1)], of.dtype);
+        steps.push({ kernel: 'repeat', in: [from], out: [value], params: [], attrs: {} });
       }
-      repeated.set(id, value);
+      repeated.set(key, value);
     }
-    return value;
-  };
-  const wanted = new Set(outputs.map((output) => output.node));
-  /** The value for an inner part of a fused step, made only if it is read out. */
-  const inner = (id: number): number => {
-    if (!wanted.has(id)) return -1;
-    const value = newValue(shapeFor(node(id)), 'f32');
-    valueOfNode.set(id, value);
     return value;
   };
 
   for (const id of order) {
     const of = node(id);
-    if (isSource(of) || fused.inner.has(id)) continue;
-    const rows = varying.has(id);
-    const triple = fused.steps.get(id);
-    if (triple) {
-      const operands = triple.in.map((input) => operand(input, rows));
-      const result = newValue(shapeFor(of), 'f32');
-      valueOfNode.set(id, result);
+    const group = fused.steps.get(id);
+    if (isSource(of) || (fused.inner.has(id) && !group)) continue;
+    const level = levelOf(id);
+    if (group) {
+      const operands = group.in.map((input) => operand(input, level));
+      const out = group.out.map((inner) => {
+        if (inner.needed === false) return -1;
+        const value = newValue(shapeFor(node(inner.node)), 'f32');
+        valueOfNode.set(inner.node, value);
+        return value;
+      });
       steps.push({
-        kernel: triple.kernel,
+        kernel: group.kernel,
         in: operands,
-        out: [result, inner(triple.first), inner(triple.second)],
-        params: triple.params.map(paramIndex),
-        attrs: triple.attrs,
+        out,
+        params: group.params.map(paramIndex),
+        attrs: group.attrs,
       });
       continue;
     }
-    // Reads take shared rows as they are: copying every writer's output for every variant would dwarf the arena.
-    const operands = of.in.map((input, at) =>
-      operand(input, rows && !(of.op === 'edge_read' && of.in.length > 1 && at < of.in.length - 1)),
-    );
+    const operands = of.in.map((input, at) => operand(input, sharedRows[of.op]?.(of, at) ? 'batch' : level));
     // A read without edges has no mask.
     if (of.op === 'edge_read' && operands.length === 1) operands.push(-1);
     const result = newValue(shapeFor(of), of.dtype);
@@ -139,7 +165,7 @@ export function lower(
   }
 
   const named = outputs.flatMap(({ name, node: id }) => {
-    const value = operand(id, false);
+    const value = operand(id, 'batch');
     const step = node(id).op === 'top_k' ? steps.find(({ out }) => out[0] === value) : undefined;
     const indices = step?.out[1];
     return indices === undefined
@@ -152,70 +178,173 @@ export function lower(
   return { program: assignSlots({ values, steps, inputs, params, outputs: named }), inputs };
 }
 
+/** Forward nodes as their readers need them, then those of the backward by id. */
+function scheduled(
+  rewrite: GraphRewrite,
+  outputs: readonly { readonly node: number }[],
+  gradientsFrom = Number.POSITIVE_INFINITY,
+): readonly number[] {
+  const roots = outputs.map(({ node }) => node);
+  const all = rewrite.order(roots);
+  const backward = all.filter((id) => id >= gradientsFrom);
+  if (backward.length === 0) return all;
+  const forward = roots.filter((id) => id < gradientsFrom);
+  return rewrite.order([...forward, ...backward.sort((a, b) => a - b)]);
+}
+
+function hasRows(of: GraphNode): boolean {
+  const leading = of.shape[0];
+  return leading === 'batch' || leading === 'rows' || leading === 'cotangents';
+}
+
 function pick(attrs: Attributes, names: readonly string[]): Attributes {
   return Object.fromEntries(Object.entries(attrs).filter(([name]) => names.includes(name)));
 }
 
-/** Nodes whose value differs between variants. With one variant nothing varies. */
-function findVarying(order: readonly number[], node: (id: number) => GraphNode, variants: number): ReadonlySet<number> {
-  const varying = new Set<number>();
-  if (variants === 1) return varying;
+/** With one variant nothing varies; with one target cotangents have the rows of their variants. */
+function findLevels(
+  order: readonly number[],
+  node: (id: number) => GraphNode,
+  { variants, targets = 1 }: LowerOptions,
+): (id: number) => Level {
+  const found = new Map<number, number>();
+  const own = (of: GraphNode): number => {
+    if ((of.shape[0] === 'cotangents' || of.shape[0] === 'groups') && targets > 1) return 2;
+    const perVariant = of.shape[0] === 'rows' || of.shape[0] === 'cotangents' || of.shape[0] === 'groups';
+    return perVariant && variants > 1 ? 1 : 0;
+  };
   for (const id of order) {
     const of = node(id);
-    if (of.shape[0] === 'rows' || of.in.some((input) => varying.has(input))) varying.add(id);
+    found.set(id, Math.max(own(of), ...of.in.map((input) => (input < 0 ? 0 : (found.get(input) ?? 0)))));
   }
-  return varying;
+  return (id) => levels[found.get(id) ?? own(node(id))] ?? 'batch';
 }
 
 interface FusedStep {
-  readonly kernel: 'norm' | 'attention';
+  readonly kernel: 'norm' | 'attention' | 'attention_grad';
   readonly in: readonly number[];
   readonly params: readonly (string | null)[];
   readonly attrs: Attributes;
-  /** Ids of the inner nodes, in the order of the step's second and third output. */
-  readonly first: number;
-  readonly second: number;
+  /** The nodes that the step's outputs are; those that nobody reads are not made. */
+  readonly out: readonly { readonly node: number; readonly needed: boolean }[];
 }
 
-function findFused(order: readonly number[], node: (id: number) => GraphNode) {
+function findFused(order: readonly number[], node: (id: number) => GraphNode, wanted: ReadonlySet<number>) {
   const readers = new Map<number, number[]>();
-  for (const id of order)
-    for (const input of node(id).in) if (input >= 0) readers.set(input, [...(readers.get(input) ?? []), id]);
-  const onlyReader = (id: number, reader: number): boolean =>
-    (readers.get(id) ?? []).every((other) => other === reader);
+  const place = new Map(order.map((id, at) => [id, at]));
+  for (const id of order) {
+    for (const input of node(id).in) {
+      if (input < 0) continue;
+      const known = readers.get(input);
+      if (known) known.push(id);
+      else readers.set(input, [id]);
+    }
+  }
+  const readersOf = (id: number): readonly number[] => readers.get(id) ?? [];
+  /** Whether an inner value has no reader before the step that makes it. */
+  const fits = (id: number, last: number, within: readonly number[]): boolean =>
+    readersOf(id).every((reader) => within.includes(reader) || (place.get(reader) ?? 0) > (place.get(last) ?? 0));
+  const part = (id: number, within: readonly number[]) => ({
+    node: id,
+    needed: wanted.has(id) || readersOf(id).some((reader) => !within.includes(reader)),
+  });
   const steps = new Map<number, FusedStep>();
   const inner = new Set<number>();
   for (const id of order) {
     const last = node(id);
     const middle = last.in[0] === undefined || last.in[0] < 0 ? undefined : node(last.in[0]);
-    if (!middle || !onlyReader(middle.id, id)) continue;
+    if (!middle) continue;
     if (last.op === 'mix' && middle.op === 'softmax') {
       const scores = node(middle.in[0] ?? -1);
-      if (scores.op !== 'scores' || !onlyReader(scores.id, middle.id)) continue;
+      const within = [id, middle.id];
+      if (scores.op !== 'scores' || !fits(scores.id, id, within) || !fits(middle.id, id, within)) continue;
+      // A second mixture of the same pattern reads it as it is.
+      if (inner.has(middle.id)) continue;
       const [q = -1, k = -1, mask = -1] = scores.in;
-      const attrs = pick(scores.attrs, ['scale', 'causal']);
       steps.set(id, {
         kernel: 'attention',
         in: [q, k, last.in[1] ?? -1, mask],
         params: [],
-        attrs,
-        first: scores.id,
-        second: middle.id,
+        attrs: pick(scores.attrs, ['scale', 'causal']),
+        out: [{ node: id, needed: true }, part(scores.id, within), part(middle.id, within)],
       });
       inner.add(middle.id).add(scores.id);
     } else if (last.op === 'affine' && middle.op === 'normalize') {
       const scale = node(middle.in[1] ?? -1);
-      if (scale.op !== 'norm_scale' || scale.in[0] !== middle.in[0] || !onlyReader(scale.id, middle.id)) continue;
+      const within = [id, middle.id];
+      if (scale.op !== 'norm_scale' || scale.in[0] !== middle.in[0]) continue;
+      if (!fits(scale.id, id, within) || !fits(middle.id, id, within) || inner.has(middle.id)) continue;
       steps.set(id, {
         kernel: 'norm',
         in: [middle.in[0] ?? -1],
         params: last.params,
         attrs: scale.attrs,
-        first: scale.id,
-        second: middle.id,
+        out: [{ node: id, needed: true }, part(scale.id, within), part(middle.id, within)],
       });
       inner.add(middle.id).add(scale.id);
+    } else if (last.op === 'softmax_grad') {
+      const back = attentionGrad(last, node, readersOf, wanted);
+      if (!back) continue;
+      // It runs where the first of its results is due, so all that it reads must be there by then.
+      const results = back.step.out.flatMap((part) => (part.node < 0 ? [] : [place.get(part.node) ?? 0]));
+      const first = Math.min(...results);
+      const at = order[first];
+      if (at === undefined || back.step.in.some((input) => (place.get(input) ?? 0) > first)) continue;
+      steps.set(at, back.step);
+      for (const member of back.all) inner.add(member);
     }
   }
   return { steps, inner };
+}
+
+/** The nodes around a softmax's way back that make one step together, if they are just those of an attention. */
+function attentionGrad(
+  back: GraphNode,
+  node: (id: number) => GraphNode,
+  readersOf: (id: number) => readonly number[],
+  wanted: ReadonlySet<number>,
+): { readonly step: FusedStep; readonly all: readonly number[] } | undefined {
+  const [pattern = -1, toPattern = -1] = back.in;
+  const softmax = node(pattern);
+  const forward = softmax.op === 'softmax' ? node(softmax.in[0] ?? -1) : undefined;
+  const product = node(toPattern);
+  if (
+    forward?.op !== 'scores' ||
+    product.op !== 'scores' ||
+    product.attrs.causal !== false ||
+    product.attrs.scale !== 1
+  )
+    return undefined;
+  const [ct = -1, v = -1] = product.in;
+  const [q = -1, k = -1] = forward.in;
+  if (wanted.has(back.id) || wanted.has(toPattern) || readersOf(toPattern).length > 1) return undefined;
+  const all = [toPattern, back.id];
+  const ends: { dq: number; dk: number } = { dq: -1, dk: -1 };
+  for (const reader of readersOf(back.id)) {
+    const chain = node(reader);
+    const [scaled] = readersOf(reader);
+    const end = scaled === undefined ? undefined : node(scaled);
+    if (wanted.has(reader) || readersOf(reader).length !== 1 || end?.op !== 'scale') return undefined;
+    if (end.attrs.factor !== forward.attrs.scale || chain.in[0] !== back.id) return undefined;
+    if (chain.op === 'mix' && chain.in[1] === k) ends.dq = end.id;
+    else if (chain.op === 'mix_transposed' && chain.in[1] === q) ends.dk = end.id;
+    else return undefined;
+    all.push(chain.id, end.id);
+  }
+  const dv = readersOf(ct).find((reader) => {
+    const { op, in: inputs } = node(reader);
+    return op === 'mix_transposed' && inputs[0] === pattern && inputs[1] === ct;
+  });
+  if (dv !== undefined) all.push(dv);
+  const out = [ends.dq, ends.dk, dv ?? -1].map((id) => ({ node: id, needed: id >= 0 }));
+  return {
+    step: {
+      kernel: 'attention_grad',
+      in: [q, k, v, pattern, ct],
+      params: [],
+      attrs: pick(forward.attrs, ['scale', 'causal']),
+      out,
+    },
+    all,
+  };
 }

@@ -11,7 +11,8 @@ import type { Weight, Weights } from './weights.ts';
 interface Store {
   readonly handle: NativeStoreHandle;
   readonly files: Map<string, number>;
-  readonly defined: Set<string>;
+  /** Version of each weight that the addon holds. */
+  readonly defined: Map<string, number>;
 }
 
 export function nativeExecutor(addon: NativeAddon): Executor {
@@ -25,14 +26,15 @@ export function nativeExecutor(addon: NativeAddon): Executor {
     if (!anchor) throw new CircuitscopeError('bad_model', 'A model without weights cannot run.');
     let store = stores.get(anchor);
     if (!store) {
-      store = { handle: new addon.NativeStore(), files: new Map(), defined: new Set() };
+      store = { handle: new addon.NativeStore(), files: new Map(), defined: new Map() };
       stores.set(anchor, store);
     }
     return store;
   };
 
   const define = (store: Store, weight: Weight): void => {
-    if (store.defined.has(weight.name)) return;
+    const version = weight.version?.() ?? 0;
+    if (store.defined.get(weight.name) === version) return;
     const mapping = weight.mapping;
     if (mapping) {
       let file = store.files.get(mapping.path);
@@ -60,7 +62,7 @@ export function nativeExecutor(addon: NativeAddon): Executor {
         strides,
       );
     }
-    store.defined.add(weight.name);
+    store.defined.set(weight.name, version);
   };
 
   return {

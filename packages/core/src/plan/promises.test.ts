@@ -230,7 +230,9 @@ describe.each(executors)('$name', ({ get }) => {
     test('shared slots compute the same as a slot for every value', async (context) => {
       const executor = get(context);
       const sweep = changes(model).filter((list) => list.every(({ kind }) => kind !== 'weight'));
-      const variants = sweep.map((list) => list.filter((change) => change.kind !== 'weight'));
+      const variants = sweep.map((list) =>
+        list.filter((change) => change.kind !== 'weight' && change.kind !== 'detach'),
+      );
       const readouts: Readout[] = [logits, { kind: 'loss' }, { kind: 'topK', at: { kind: 'last' }, k: 3 }];
       const { program, bind } = compile({ graph: model.graph, variants, readouts });
       const binding = bind({
@@ -262,7 +264,7 @@ describe.each(executors)('$name', ({ get }) => {
 function smallBudget(model: Model, tokens: number[][], readouts: readonly Readout[]): number {
   let largest = 0;
   for (const list of changes(model)) {
-    const alone = list.filter((change) => change.kind !== 'weight');
+    const alone = list.filter((change) => change.kind !== 'weight' && change.kind !== 'detach');
     const { program, bind } = compile({ graph: model.graph, variants: [alone, []], readouts });
     const { sizes } = bind({
       prompt: { tokens },

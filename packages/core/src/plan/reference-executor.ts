@@ -15,26 +15,28 @@ export interface ReferenceOptions {
 
 export function referenceExecutor({ precision = 'f32' }: ReferenceOptions = {}): Executor {
   const cache = new WeakMap<Floats, Floats>();
-  const dense = new WeakMap<Weights, Map<string, Tensor>>();
-  const inPrecision = (data: Floats): Floats => {
+  const dense = new WeakMap<Weights, Map<string, { readonly version: number; readonly tensor: Tensor }>>();
+  const convert = (data: Floats): Floats => {
     if (precision === 'f64' ? data instanceof Float64Array : data instanceof Float32Array) return data;
-    let converted = cache.get(data);
-    if (!converted) {
-      converted = precision === 'f64' ? Float64Array.from(data) : Float32Array.from(data);
-      cache.set(data, converted);
-    }
+    return precision === 'f64' ? Float64Array.from(data) : Float32Array.from(data);
+  };
+  const inPrecision = (data: Floats): Floats => {
+    const converted = cache.get(data) ?? convert(data);
+    if (converted !== data) cache.set(data, converted);
     return converted;
   };
   const param = (weights: Weights, name: string): Tensor => {
-    const known = dense.get(weights) ?? new Map<string, Tensor>();
+    const known = dense.get(weights) ?? new Map<string, { readonly version: number; readonly tensor: Tensor }>();
     dense.set(weights, known);
-    let found = known.get(name);
-    if (!found) {
-      const weight = findWeight(weights, name);
-      found = { shape: weight.shape, data: inPrecision(weight.read()) };
-      known.set(name, found);
-    }
-    return found;
+    const weight = findWeight(weights, name);
+    const version = weight.version?.() ?? 0;
+    const found = known.get(name);
+    if (found?.version === version) return found.tensor;
+    const data = weight.read();
+    // A weight that changes is never looked up by its array: the array stays, its entries do not.
+    const tensor = { shape: weight.shape, data: weight.version ? convert(data) : inPrecision(data) };
+    known.set(name, { version, tensor });
+    return tensor;
   };
 
   return {

@@ -4,7 +4,7 @@ import type { Tensor } from '../tensor/index.ts';
 import { type BindContext, checkPrompt, type Prompt } from './bind.ts';
 import { checkInputs } from './check-inputs.ts';
 import { Collector } from './collect-results.ts';
-import { type Compiled, compile } from './compile.ts';
+import { type Compiled, compile, rowSizes } from './compile.ts';
 import { editWeights } from './edit-weights.ts';
 import type { ExecuteOptions, Executor } from './executor.ts';
 import { groupVariants } from './group-variants.ts';
@@ -24,6 +24,8 @@ export interface RunOptions extends Omit<ExecuteOptions, 'onProgress'> {
   /** Runs that values are taken from, by name. */
   readonly runs?: ReadonlyMap<string, Run>;
   readonly artefacts?: ReadonlyMap<Hash, Tensor>;
+  /** For gradients of long prompts: keep only the stream between blocks and compute each block again on the way back. */
+  readonly checkpoint?: boolean;
   /** Called with the share of the variants that are done. */
   readonly onProgress?: (share: number) => void;
 }
@@ -81,6 +83,8 @@ export async function runPlan(engine: Engine, plan: Plan, prompt: Prompt, option
       variants: group.changes,
       readouts: plan.readouts,
       renamedParams: edited.renamed,
+      detached: group.detached,
+      checkpoint: options.checkpoint ?? false,
     });
     const context = (indices: readonly number[]): BindContext => ({
       prompt,
@@ -107,7 +111,7 @@ export async function runPlan(engine: Engine, plan: Plan, prompt: Prompt, option
         ]),
       );
       const members = indices.map((index) => group.members[index] ?? 0);
-      results.add(members, compiled.outputs, outputs, shapes);
+      results.add(members, compiled, outputs, shapes);
       done += indices.length;
       options.onProgress?.(done / variants.length);
     }
@@ -137,7 +141,10 @@ function chunkSize(
   if (count <= 1) return 1;
   const { sizes } = compiled.bind(context([0]));
   const bytes = (variants: number): number =>
-    programBytes(compiled.program, { ...sizes, rows: (sizes.batch ?? 1) * variants });
+    programBytes(compiled.program, {
+      ...sizes,
+      ...rowSizes(sizes.batch ?? 1, sizes.pos ?? 1, variants, compiled.targets),
+    });
   const one = bytes(1);
   const each = Math.max(bytes(2) - one, 1);
   return Math.max(1, Math.min(count, 1 + Math.floor((budget - one) / each)));

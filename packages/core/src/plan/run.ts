@@ -5,6 +5,8 @@ import type { Floats, Tensor } from '../tensor/index.ts';
 export type ReadoutResult =
   | { readonly kind: 'capture'; readonly site: Site; readonly tensor: Tensor }
   | { readonly kind: 'logitDiff' | 'loss' | 'project'; readonly tensor: Tensor }
+  /** [target, batch, …site] or [target, …weight]; with a sweep [variant, target, …]. */
+  | { readonly kind: 'gradient'; readonly tensor: Tensor }
   | {
       readonly kind: 'topK';
       readonly values: Tensor;

@@ -1,4 +1,4 @@
-import type { Readout } from '@circuitscope/schema';
+import type { Readout, Scope } from '@circuitscope/schema';
 import { type Graph, GraphRewrite } from '../graph/index.ts';
 import type { Tensor } from '../tensor/index.ts';
 import { requireSite } from './apply-interventions.ts';
@@ -6,7 +6,7 @@ import { type BindContext, resolvePositions } from './bind.ts';
 import type { ReadoutResult, Run } from './run.ts';
 import { layoutOf } from './site-layout.ts';
 
-/** Cuts a capture or a projection down to the scope that was asked for; whole sites pass through. */
+/** Cuts a capture, a projection or a gradient down to the scope that was asked for; whole sites pass through. */
 export function sliceReadout(
   graph: Graph,
   readout: Readout | undefined,
@@ -14,12 +14,11 @@ export function sliceReadout(
   run: Run,
   context: BindContext,
 ): ReadoutResult {
-  if (readout?.kind !== 'capture' && readout?.kind !== 'project') return result;
-  if (result.kind === 'topK') return result;
-  const scope = readout.at;
+  const scope = scopeOf(readout);
+  if (!scope || result.kind === 'topK') return result;
   if (!scope.at && !scope.key && !scope.head && !scope.unit) return result;
   const layout = layoutOf(requireSite(new GraphRewrite(graph), scope.site), scope.site);
-  const lead = run.variants === null ? 1 : 2;
+  const lead = (run.variants === null ? 1 : 2) + (result.kind === 'gradient' ? 1 : 0);
   const inner = result.tensor.shape.slice(lead);
   const axes = inner.map((size, axis) => ({ size, axis }));
   const posAxis = layout.pattern ? 1 : 0;
@@ -49,4 +48,9 @@ export function sliceReadout(
   const data = result.tensor.data instanceof Float64Array ? Float64Array.from(out) : Float32Array.from(out);
   const tensor: Tensor = { shape, data };
   return { ...result, tensor };
+}
+
+function scopeOf(readout: Readout | undefined): Scope | undefined {
+  if (readout?.kind === 'capture' || readout?.kind === 'project') return readout.at;
+  return readout?.kind === 'gradient' && readout.wrt.kind === 'site' ? readout.wrt.at : undefined;
 }

@@ -19,6 +19,19 @@ export interface Weight {
   /** Dense row-major values; float32 unless the weight is computed (rotary tables), then float64. Reads the file anew. */
   readonly read: () => Floats;
   readonly mapping?: WeightMapping;
+  /** For weights that change (training): grows with each change, and executors read the values anew when it did. */
+  readonly version?: () => number;
+}
+
+/** A weight whose entries the caller changes in place; `touch` says that it did. */
+export interface MutableWeight extends Weight {
+  readonly data: Floats;
+  readonly touch: () => void;
+}
+
+export function mutableWeight(name: string, shape: readonly number[], data: Floats): MutableWeight {
+  let version = 0;
+  return { name, shape, data, read: () => data, version: () => version, touch: () => void version++ };
 }
 
 export type Weights = ReadonlyMap<string, Weight>;

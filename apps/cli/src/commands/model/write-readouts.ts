@@ -83,11 +83,22 @@ export async function writeReadouts({
 function namesOf(readouts: readonly Readout[]): string[] {
   const taken = new Set<string>();
   return readouts.map((readout, at) => {
-    const name = readout.kind === 'capture' ? readout.at.site : words[readout.kind];
+    const name = nameOf(readout);
     const free = taken.has(name) ? `${name}#${at}` : name;
     taken.add(free);
     return free;
   });
+}
+
+function nameOf(readout: Readout): string {
+  switch (readout.kind) {
+    case 'capture':
+      return readout.at.site;
+    case 'gradient':
+      return `gradient/${readout.wrt.kind === 'site' ? readout.wrt.at.site : readout.wrt.name}`;
+    default:
+      return words[readout.kind];
+  }
 }
 
 const words = { logitDiff: 'logit_diff', loss: 'loss', project: 'project', topK: 'top_k' } as const;

@@ -53,6 +53,8 @@ export function describeIntervention(change: Intervention): string {
       return `${change.op.replaceAll('_', ' ')} at ${change.at.site}`;
     case 'write':
       return `${change.op} ${change.at.site}`;
+    case 'detach':
+      return `gradients do not pass ${change.at.site}`;
     case 'freeze':
       return `freeze ${change.at.site}`;
   }
