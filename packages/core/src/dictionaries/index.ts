@@ -1,0 +1,22 @@
+export type { CrossLayerTranscoder } from './cross-layer.ts';
+export {
+  type Dictionary,
+  type DictionarySpec,
+  dictionaryShapes,
+  type Encoder,
+  makeDictionary,
+} from './dictionary.ts';
+export { applyDictionary, type DictionaryGraph, type DictionaryValues, dictionaryGraph } from './dictionary-graph.ts';
+export { type MemoryDictionarySpec, memoryDictionary } from './memory-dictionary.ts';
+export { openDictionary } from './open-dictionary.ts';
+export {
+  type ActiveLatents,
+  ablateLatent,
+  fractionUnexplained,
+  type LatentAblation,
+  type LatentReading,
+  readLatents,
+} from './read-latents.ts';
+export { type SpliceError, spliceSites } from './splice.ts';
+export { spliceCrossLayer } from './splice-cross-layer.ts';
+export { type ReplaceOptions, replaceMlp, type SpliceOptions, spliceDictionary } from './splice-dictionary.ts';
