@@ -4,7 +4,7 @@ import { Evidence } from './evidence.ts';
 import { list, maybe, name, record } from './shape.ts';
 import { Port } from './unit.ts';
 
-/** An edge of a nested circuit, at any depth. */
+/** An edge of a nested circuit, at any depth, or of its boundary. */
 export const EdgePart = record({ circuit: name, edge: name });
 export type EdgePart = z.infer<typeof EdgePart>;
 

@@ -9,6 +9,7 @@ interface Referring {
   readonly edges: readonly CircuitEdge[];
   readonly circuits?: readonly Referring[];
   readonly features?: readonly { readonly id?: string }[];
+  readonly folded?: { readonly boundary: readonly { readonly edge: CircuitEdge }[] };
 }
 
 export interface DanglingReference {
@@ -20,7 +21,11 @@ export interface DanglingReference {
 export function checkReferences(circuit: Referring): DanglingReference[] {
   const issues: DanglingReference[] = [];
   const circuitIds = new Set<string>();
-  visit(circuit, []);
+  const crossing: { readonly path: readonly (string | number)[]; readonly edge: CircuitEdge }[] = [];
+  const everywhere = visit(circuit, []);
+  everywhere.delete(circuit.id);
+  // The other side of a boundary may be a macro node too, whose parts lie in a circuit beside this one.
+  for (const { path, edge } of crossing) checkParts(edge, everywhere, path);
   return issues;
 
   /** Returns the edges of this circuit and of all inside it. */
@@ -54,27 +59,47 @@ export function checkReferences(circuit: Referring): DanglingReference[] {
     });
 
     const edgeIds = new Set<string>();
-    at.edges.forEach((edge, i) => {
-      if (edgeIds.has(edge.id)) report(['edges', i, 'id'], `another edge has the id ${quote(edge.id)}`);
+    const checkEdge = (edge: CircuitEdge, keys: readonly (string | number)[]) => {
+      if (edgeIds.has(edge.id)) report([...keys, 'id'], `another edge has the id ${quote(edge.id)}`);
       edgeIds.add(edge.id);
-      for (const end of ['from', 'to'] as const) {
-        if (!nodeIds.has(edge[end])) report(['edges', i, end], `no node has the id ${quote(edge[end])}`);
-      }
       edge.weights.forEach(({ between }, j) => {
         for (const end of ['from', 'to'] as const) {
           if (between === undefined || featureIds.has(between[end])) continue;
-          report(['edges', i, 'weights', j, 'between', end], `no feature has the id ${quote(between[end])}`);
+          report([...keys, 'weights', j, 'between', end], `no feature has the id ${quote(between[end])}`);
         }
       });
-      edge.parts?.forEach((part, j) => {
-        const edges = inside.get(part.circuit);
-        if (!edges) report(['edges', i, 'parts', j, 'circuit'], `no nested circuit has the id ${quote(part.circuit)}`);
-        else if (!edges.has(part.edge)) {
-          report(['edges', i, 'parts', j, 'edge'], `circuit ${quote(part.circuit)} has no edge ${quote(part.edge)}`);
-        }
-      });
+    };
+    at.edges.forEach((edge, i) => {
+      checkEdge(edge, ['edges', i]);
+      for (const end of ['from', 'to'] as const) {
+        if (!nodeIds.has(edge[end])) report(['edges', i, end], `no node has the id ${quote(edge[end])}`);
+      }
+      checkParts(edge, inside, [...path, 'edges', i]);
+    });
+    at.folded?.boundary.forEach(({ edge }, i) => {
+      const keys = ['folded', 'boundary', i, 'edge'];
+      checkEdge(edge, keys);
+      if (nodeIds.has(edge.from) === nodeIds.has(edge.to)) {
+        report(keys, 'an edge of the boundary has one end among the nodes of this circuit and one outside');
+      }
+      crossing.push({ path: [...path, ...keys], edge });
     });
     return inside.set(at.id, edgeIds);
+  }
+
+  function checkParts(
+    edge: CircuitEdge,
+    known: ReadonlyMap<string, ReadonlySet<string>>,
+    path: readonly (string | number)[],
+  ) {
+    edge.parts?.forEach((part, j) => {
+      const edges = known.get(part.circuit);
+      const report = (key: string, message: string) => {
+        if (issues.length < MAX_ISSUES) issues.push({ path: [...path, 'parts', j, key], message });
+      };
+      if (!edges) report('circuit', `no nested circuit has the id ${quote(part.circuit)}`);
+      else if (!edges.has(part.edge)) report('edge', `circuit ${quote(part.circuit)} has no edge ${quote(part.edge)}`);
+    });
   }
 }
 

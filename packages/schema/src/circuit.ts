@@ -6,6 +6,7 @@ import { checkReferences } from './circuit-references.ts';
 import { WEIGHT_KINDS } from './edge-weight.ts';
 import { Evidence } from './evidence.ts';
 import { Feature } from './feature.ts';
+import { Folded } from './folded.ts';
 import { Hash } from './hash.ts';
 import { ModelRef } from './model.ts';
 import { parseStored } from './parse-stored.ts';
@@ -45,6 +46,8 @@ const fields = {
   metrics: maybe(list(CircuitMetric)),
   evidence: list(Evidence),
   features: maybe(list(Feature)),
+  /** Of a nested circuit that was folded into one node. */
+  folded: maybe(Folded),
   provenance: Provenance,
 };
 const Flat = record(fields);

@@ -3,12 +3,17 @@ import { Circuit, CircuitForm } from './circuit.ts';
 import { CircuitEdge } from './circuit-edge.ts';
 import { CircuitMetric } from './circuit-metric.ts';
 import { CircuitNode } from './circuit-node.ts';
+import { Comparison } from './comparison.ts';
 import { EdgeWeight } from './edge-weight.ts';
 import { CircuitscopeError } from './error.ts';
 import { Estimate } from './estimate.ts';
 import { Evidence } from './evidence.ts';
 import { Feature } from './feature.ts';
 import { Hash } from './hash.ts';
+import { Hypothesis } from './hypothesis.ts';
+import { Condition } from './hypothesis-decision.ts';
+import { LedgerEntry } from './hypothesis-ledger.ts';
+import { HypothesisOutcome } from './hypothesis-outcome.ts';
 import { Intervention } from './intervention.ts';
 import { Json } from './json.ts';
 import { ModelRef } from './model.ts';
@@ -28,12 +33,16 @@ const RECORDS = {
   circuit_edge: CircuitEdge,
   circuit_metric: CircuitMetric,
   circuit_node: CircuitNode,
+  comparison: Comparison,
   edge_weight: EdgeWeight,
   estimate: Estimate,
   evidence: Evidence,
   feature: Feature,
   hash: Hash,
+  hypothesis: Hypothesis,
+  hypothesis_outcome: HypothesisOutcome,
   intervention: Intervention,
+  ledger_entry: LedgerEntry,
   model: ModelRef,
   plan: Plan,
   pos: Pos,
@@ -82,6 +91,7 @@ function namesWithin(root: SchemaName) {
   const names = z.registry<{ id: string }>();
   names.add(CircuitForm, { id: 'nested_circuit' });
   names.add(Json, { id: 'json' });
+  names.add(Condition, { id: 'condition' });
   for (const name of schemaNames) if (name !== root) names.add(RECORDS[name], { id: name });
   return names;
 }

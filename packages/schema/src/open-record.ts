@@ -1,4 +1,8 @@
 import { type Circuit, parseCircuit } from './circuit.ts';
+import { type Comparison, parseComparison } from './comparison.ts';
+import { type Hypothesis, parseHypothesis } from './hypothesis.ts';
+import { type LedgerEntry, parseLedgerEntry } from './hypothesis-ledger.ts';
+import { type HypothesisOutcome, parseHypothesisOutcome } from './hypothesis-outcome.ts';
 import type { Parsed } from './parse.ts';
 import { type Plan, parsePlan } from './plan.ts';
 import { parseReport, type Report } from './report.ts';
@@ -6,9 +10,28 @@ import { parseRunRecord, type RunRecord } from './run-record.ts';
 import { parseTask, type Task } from './task.ts';
 
 /** A record that stands in a file of its own. */
-export type StoredRecord = Circuit | Plan | Report | RunRecord | Task;
+export type StoredRecord =
+  | Circuit
+  | Comparison
+  | Hypothesis
+  | HypothesisOutcome
+  | LedgerEntry
+  | Plan
+  | Report
+  | RunRecord
+  | Task;
 
-const PARSERS = { circuit: parseCircuit, plan: parsePlan, report: parseReport, run: parseRunRecord, task: parseTask };
+const PARSERS = {
+  circuit: parseCircuit,
+  comparison: parseComparison,
+  hypothesis: parseHypothesis,
+  hypothesis_outcome: parseHypothesisOutcome,
+  ledger_entry: parseLedgerEntry,
+  plan: parsePlan,
+  report: parseReport,
+  run: parseRunRecord,
+  task: parseTask,
+};
 
 /** Reads a record whose kind is not known beforehand, of any version up to the current one. */
 export function openRecord(value: unknown): Parsed<StoredRecord> {

@@ -48,6 +48,12 @@ test('a stored record is opened by its kind', () => {
 test.each([null, undefined, 3, [], {}, { kind: 'toString' }, { kind: 'model' }])('%j is no stored record', (value) => {
   expect(openRecord(value)).toEqual({
     ok: false,
-    issues: [{ path: 'kind', message: 'expected one of circuit, plan, report, run, task' }],
+    issues: [
+      {
+        path: 'kind',
+        message:
+          'expected one of circuit, comparison, hypothesis, hypothesis_outcome, ledger_entry, plan, report, run, task',
+      },
+    ],
   });
 });

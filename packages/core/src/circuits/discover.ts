@@ -136,7 +136,7 @@ export function connected(edges: readonly Edge[], counts: ReadonlyMap<number, He
 }
 
 /** Labels of the units that a reader feeds; its ports are ways into them. */
-function unitsBehind(reader: Edge['to'], counts: ReadonlyMap<number, HeadCounts>): string[] {
+export function unitsBehind(reader: Edge['to'], counts: ReadonlyMap<number, HeadCounts>): string[] {
   switch (reader.kind) {
     case 'head': {
       const { layer } = reader;

@@ -3,13 +3,27 @@ import { circuitFrom0 } from './circuit-from-0.ts';
 import type { Step } from './step.ts';
 
 /** The version of each record that this program writes. */
-export const CURRENT_VERSION = { circuit: 1, plan: 1, report: 1, run: 1, task: 1 } as const;
+export const CURRENT_VERSION = {
+  circuit: 1,
+  comparison: 1,
+  hypothesis: 1,
+  hypothesis_outcome: 1,
+  ledger_entry: 1,
+  plan: 1,
+  report: 1,
+  run: 1,
+  task: 1,
+} as const;
 
 export type RecordKind = keyof typeof CURRENT_VERSION;
 
 /** `STEPS[kind][n]` makes version n + 1 of version n. A step that is missing ends the history of that kind. */
 const STEPS: { readonly [K in RecordKind]: { readonly [version: number]: Step } } = {
   circuit: { 0: circuitFrom0 },
+  comparison: {},
+  hypothesis: {},
+  hypothesis_outcome: {},
+  ledger_entry: {},
   plan: {},
   report: {},
   run: {},
