@@ -8,6 +8,8 @@ export const folders = {
   kept: 'kept',
   /** When, where and how fast: run records, by content. */
   runs: 'runs',
+  /** What was locked and what came of it, in order: entries by number, never changed. */
+  ledger: 'ledger',
 } as const;
 
 export type Folder = keyof typeof folders;

@@ -4,6 +4,7 @@ import { CircuitscopeError, type Hash, isHash } from '@circuitscope/schema';
 import { rebuildCatalogue } from './catalogue.ts';
 import { readAction, readRun } from './facts.ts';
 import { folders } from './folders.ts';
+import { ledgerHashes } from './ledger.ts';
 import { entriesOf, type FoundFile, listFiles } from './list-files.ts';
 import { readSmallFile } from './read-file.ts';
 import type { Workspace } from './workspace.ts';
@@ -26,7 +27,7 @@ export interface Removed {
 const HOUR = 3_600_000;
 
 /**
- * Removes artefacts that nothing needs: those which no root names, nor any record that a root leads to. Then actions and runs
+ * Removes artefacts that nothing needs: those which no root names, nor the ledger, nor any record that these lead to. Then actions and runs
  * whose result is gone, and files that a killed process left unfinished. A record that cannot be read stops it, since what
  * that record refers to is not known.
  *
@@ -39,7 +40,8 @@ export function gc({ dir, catalogue }: Workspace, options: GcOptions = {}): Remo
     ...listFiles(dir, 'actions').map(({ path, hash }) => readAction(path, hash)),
     ...listFiles(dir, 'kept').map(({ hash }) => hash),
   ];
-  const needed = reachable(artefacts, roots, keep !== undefined);
+  // What was locked, and what came of it, stays whatever else goes: a ledger without its records proves nothing.
+  const needed = reachable(artefacts, roots, keep !== undefined, ledgerHashes(dir));
   const lost = (hash: Hash) => !needed.has(hash);
   const old = (path: string) => isOld(path, graceMs);
   const doomed = [
@@ -65,7 +67,12 @@ export function gc({ dir, catalogue }: Workspace, options: GcOptions = {}): Remo
 }
 
 /** Everything that the roots lead to: a record refers to another artefact by writing its hash anywhere inside. */
-function reachable(artefacts: readonly FoundFile[], roots: readonly Hash[], strict: boolean): Set<Hash> {
+function reachable(
+  artefacts: readonly FoundFile[],
+  roots: readonly Hash[],
+  strict: boolean,
+  recorded: readonly Hash[],
+): Set<Hash> {
   const files = new Map<Hash, FoundFile[]>();
   for (const file of artefacts) files.set(file.hash, [...(files.get(file.hash) ?? []), file]);
   const missing = strict ? roots.find((hash) => !files.has(hash)) : undefined;
@@ -77,7 +84,7 @@ function reachable(artefacts: readonly FoundFile[], roots: readonly Hash[], stri
     );
   }
   const needed = new Set<Hash>();
-  const pending = [...roots];
+  const pending = [...roots, ...recorded];
   for (let hash = pending.pop(); hash !== undefined; hash = pending.pop()) {
     if (needed.has(hash)) continue;
     needed.add(hash);

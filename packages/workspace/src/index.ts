@@ -1,5 +1,6 @@
 export { type Action, actionKey, digestJson } from './action-key.ts';
 export { type GcOptions, gc, type Removed } from './gc.ts';
+export { extendLedger, readLedger, readLocked, storeLocked, storeOutcome } from './ledger.ts';
 export { actionsOf, type Listed, type ListedRun, list, resolveHash, runsOf } from './list.ts';
 export { rebuild } from './rebuild.ts';
 export { findByAction, getJson, getRecord, type Put, type PutOptions, putRecord } from './records.ts';

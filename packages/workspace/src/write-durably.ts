@@ -58,7 +58,7 @@ export function touch(path: string): boolean {
   }
 }
 
-function syncFolder(path: string): void {
+export function syncFolder(path: string): void {
   let folder: number;
   try {
     folder = openSync(path, 'r');
