@@ -1,6 +1,9 @@
 import { loadModel, type Model } from '@circuitscope/core';
 import { CircuitscopeError } from '@circuitscope/schema';
 import { handwrittenInduction, inductionWithDistractors, rotatedInduction } from './handwritten-induction.ts';
+import { linearMembers } from './linear-models.ts';
+import { modularAddition13, modularAddition113 } from './modular-addition.ts';
+import { raspMembers } from './rasp/rasp-members.ts';
 import { TRAINED_SEEDS, trainedInduction } from './trained-induction.ts';
 import type { ZooMember } from './zoo-member.ts';
 
@@ -8,6 +11,10 @@ export const zooMembers: readonly ZooMember[] = [
   handwrittenInduction,
   rotatedInduction,
   inductionWithDistractors,
+  ...raspMembers,
+  modularAddition113,
+  modularAddition13,
+  ...linearMembers,
   ...TRAINED_SEEDS.map(trainedInduction),
 ];
 

@@ -1,13 +1,70 @@
 import type { Edge, Model } from '@circuitscope/core';
-import type { Ablation, Task } from '@circuitscope/schema';
+import { type Ablation, type Task, type UnitRef, unitLabel } from '@circuitscope/schema';
+import type { Alignment, CausalProgram } from './rasp/causal-program.ts';
 
 /** What is true of a member's circuit. An ablation and a metric are part of the truth: another pair, another answer. */
 export interface Truth {
   readonly ablation: Ablation;
   readonly metric: 'accuracy' | 'logit_diff';
-  /** Exactly these edges matter, cut one at a time; every other edge has an effect of exactly zero. */
+  /** Exactly these edges matter, cut one at a time: they change the metric of some example, and no other edge does. */
   readonly edges: readonly Edge[];
+  /** Changes up to this are rounding; 0 where even that cannot be. */
+  readonly tolerance: number;
+  /** The units at the ends of those edges. */
+  readonly nodes: readonly UnitRef[];
+  /** Edges that were written and yet have no effect under this ablation and metric. */
+  readonly silent: readonly SilentEdge[];
 }
+
+export interface SilentEdge {
+  readonly edge: Edge;
+  readonly why: string;
+}
+
+/** The nodes follow from the edges. */
+export function truthOf(
+  truth: Pick<Truth, 'ablation' | 'metric' | 'edges'> & Partial<Pick<Truth, 'silent' | 'tolerance'>>,
+): Truth {
+  const nodes = new Map<string, UnitRef>();
+  for (const { from, to } of truth.edges)
+    for (const unit of [from, unitOf(to)]) if (!nodes.has(unitLabel(unit))) nodes.set(unitLabel(unit), unit);
+  return { tolerance: 0, silent: [], ...truth, nodes: [...nodes.values()] };
+}
+
+/** The unit that a reader belongs to. */
+function unitOf(reader: Edge['to']): UnitRef {
+  switch (reader.kind) {
+    case 'head':
+      return { kind: 'head', layer: reader.layer, head: reader.head };
+    case 'mlp':
+      return { kind: 'mlp', layer: reader.layer };
+    case 'logits':
+      return { kind: 'logits' };
+  }
+}
+
+/** A method that must go wrong on a member, and where: what a good report of that method shows. */
+export interface ExpectedFailure {
+  /** `single_cut`: exact effects of edges cut one at a time; `attribution`: the gradient at the clean prompt, times the change. */
+  readonly method: 'single_cut' | 'attribution';
+  /** Labels of the edges that it gets wrong. */
+  readonly edges: readonly string[];
+  readonly why: string;
+}
+
+/**
+ * An identity that holds to rounding. `edge_sum`: the effects of these edges, each cut alone, sum to metric(clean) −
+ * metric(all of them cut). `attribution_is_exact`: the attribution of any edge is its exact effect, so its sums are the same.
+ */
+export type Law =
+  | {
+      readonly kind: 'edge_sum';
+      readonly edges: 'from_input' | 'into_logits';
+      readonly ablation: Ablation;
+      /** Largest |sum − total| / max(1, |total|), in float32. */
+      readonly tolerance: number;
+    }
+  | { readonly kind: 'attribution_is_exact'; readonly ablation: Ablation; readonly tolerance: number };
 
 export interface TaskOptions {
   readonly seed: number;
@@ -21,6 +78,7 @@ export interface ZooMember {
   readonly title: string;
   /** How it was made, in one or two sentences. */
   readonly made: string;
+  /** Built anew at each call, in well under 50 ms where nothing is read from disk. */
   readonly model: () => Model;
   readonly task: (options: TaskOptions) => Task;
   /** Empty where the circuit was learnt and nobody wrote it down. */
@@ -28,4 +86,9 @@ export interface ZooMember {
   readonly bos: number;
   /** Text of each token id. */
   readonly tokens: readonly string[];
+  /** What the model computes, as variables with parents, and where in the model each of them lies. */
+  readonly program?: CausalProgram;
+  readonly alignment?: Alignment;
+  readonly expectedFailures?: readonly ExpectedFailure[];
+  readonly laws?: readonly Law[];
 }
