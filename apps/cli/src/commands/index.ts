@@ -3,12 +3,14 @@ import { validate } from './circuit/validate.ts';
 import { weights } from './circuit/weights.ts';
 import { demo } from './demo.ts';
 import { heads } from './features/heads.ts';
+import { latents } from './features/latents.ts';
 import { project } from './features/project.ts';
 import { generate } from './model/generate.ts';
 import { inspect } from './model/inspect.ts';
 import { run } from './model/run.ts';
 import { sites } from './model/sites.ts';
 import { serve } from './serve.ts';
+import { train } from './train/train.ts';
 import { group, type Tree } from './tree.ts';
 import { gc } from './workspace/gc.ts';
 import { list } from './workspace/list.ts';
@@ -19,8 +21,9 @@ import { show } from './workspace/show.ts';
 export const tree: Tree = {
   demo,
   model: group('look into a model and run it', { inspect, sites, run, generate }),
-  features: group('what a model represents, and where', { heads, project }),
+  features: group('what a model represents, and where', { heads, project, latents }),
   circuit: group('which parts carry a behaviour, and the proof', { discover, validate, weights }),
+  train,
   workspace: group('look after the folder of results', { list, show, gc, rebuild }),
   serve,
 };
