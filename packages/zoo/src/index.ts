@@ -1,3 +1,4 @@
+export { familyName, inductionGroups, seedFamilies } from './families.ts';
 export { handwrittenInduction, inductionWithDistractors, rotatedInduction } from './handwritten-induction.ts';
 export { type InfluenceGraph, twelveNodes } from './influence-graph.ts';
 export { linearMembers } from './linear-models.ts';

@@ -5,6 +5,11 @@ import { demo } from './demo.ts';
 import { heads } from './features/heads.ts';
 import { latents } from './features/latents.ts';
 import { project } from './features/project.ts';
+import { list as listLedger } from './hypothesis/list.ts';
+import { revise } from './hypothesis/revise.ts';
+import { show as showLocked } from './hypothesis/show.ts';
+import { test } from './hypothesis/test.ts';
+import { verify } from './hypothesis/verify.ts';
 import { generate } from './model/generate.ts';
 import { inspect } from './model/inspect.ts';
 import { run } from './model/run.ts';
@@ -12,6 +17,7 @@ import { sites } from './model/sites.ts';
 import { serve } from './serve.ts';
 import { train } from './train/train.ts';
 import { group, type Tree } from './tree.ts';
+import { universality } from './universality.ts';
 import { gc } from './workspace/gc.ts';
 import { list } from './workspace/list.ts';
 import { rebuild } from './workspace/rebuild.ts';
@@ -23,6 +29,14 @@ export const tree: Tree = {
   model: group('look into a model and run it', { inspect, sites, run, generate }),
   features: group('what a model represents, and where', { heads, project, latents }),
   circuit: group('which parts carry a behaviour, and the proof', { discover, validate, weights }),
+  universality,
+  hypothesis: group('claims that are locked before the data that test them', {
+    test,
+    list: listLedger,
+    show: showLocked,
+    verify,
+    revise,
+  }),
   train,
   workspace: group('look after the folder of results', { list, show, gc, rebuild }),
   serve,

@@ -19,8 +19,6 @@ export function reportText(report: Report, style: Style): string {
     ...(report.weightEdit ? [weightEditText(report.weightEdit)] : []),
     heading('Verdict', style),
     verdictText(report, style),
-    heading('Not performed', style),
-    `${report.notPerformed.map((line) => `- ${line}`).join('\n')}\n`,
   ].join('\n');
 }
 
