@@ -29,11 +29,11 @@ impl<'a> StepValues<'a> {
         Some((&self.slots[self.program.values[value].slot], self.lengths[value]))
     }
 
-    fn maybe_floats(&self, at: usize) -> Option<&'a [f32]> {
+    pub(super) fn maybe_floats(&self, at: usize) -> Option<&'a [f32]> {
         self.value(at).map(|(buffer, length)| buffer.floats(length))
     }
 
-    fn floats(&self, at: usize) -> &'a [f32] {
+    pub(super) fn floats(&self, at: usize) -> &'a [f32] {
         self.maybe_floats(at).unwrap_or_default()
     }
 
@@ -54,7 +54,7 @@ impl<'a> StepValues<'a> {
         weight.packed(ctx, transposed)
     }
 
-    fn vector(&self, at: usize) -> Result<Option<Arc<Vec<f32>>>, KernelError> {
+    pub(super) fn vector(&self, at: usize) -> Result<Option<Arc<Vec<f32>>>, KernelError> {
         self.weight(at).map(|weight| weight.vector()).transpose()
     }
 }
@@ -74,7 +74,7 @@ pub(super) fn run_kernel(
     match &v.step.kernel {
         Kernel::Embed { transposed } => {
             let weight = v.weight(0).ok_or(KernelError::Shape { what: "table params", expected: 1, got: 0 })?.clone();
-            ops::embed(ctx, v.ints(0), &WeightTable { weight, transposed: *transposed }, out)
+            ops::embed(ctx, v.ints(0), &WeightTable::new(weight, *transposed), out)
         }
         Kernel::Sum => {
             let terms: Vec<&[f32]> = (0..v.step.inputs.len()).map(|at| v.floats(at)).collect();
@@ -286,10 +286,11 @@ pub(super) fn run_kernel(
             let to = ops::Kept { values: out, indices, count };
             ops::bias_act_top_k(ctx, v.floats(0), &*v.matrix(ctx, false)?, floats_of(&bias), activation, *k, to)
         }
+        Kernel::Vision(vision) => vision.run(ctx, v, sizes, out),
     }
 }
 
-fn floats_of(vector: &Option<Arc<Vec<f32>>>) -> Option<&[f32]> {
+pub(super) fn floats_of(vector: &Option<Arc<Vec<f32>>>) -> Option<&[f32]> {
     vector.as_ref().map(|vector| vector.as_slice())
 }
 

@@ -254,6 +254,14 @@ impl Weight {
 
     fn read_raw(&self, raw: &Raw, start: usize, stride: usize, out: &mut [f32]) {
         let (bytes, dtype) = (raw.bytes(), raw.dtype());
+        let size = dtype.bytes();
+        // Entries side by side are read in one go: rows of a table are gathered thousands at a time.
+        if let (1, Some(row)) = (stride, bytes.get(start * size..(start + out.len()) * size)) {
+            for (out, entry) in out.iter_mut().zip(row.chunks_exact(size)) {
+                *out = dtype.widen(entry);
+            }
+            return;
+        }
         for (i, out) in out.iter_mut().enumerate() {
             *out = dtype.widen(&bytes[(start + i * stride) * dtype.bytes()..]);
         }
@@ -262,11 +270,18 @@ impl Weight {
 
 /// A matrix as a table: its rows, or its columns where `transposed`.
 pub(crate) struct WeightTable {
-    pub weight: Arc<Weight>,
-    pub transposed: bool,
+    weight: Arc<Weight>,
+    transposed: bool,
+    /// Looked up once: rows are read by the thousand, on all threads.
+    raw: Option<Raw>,
 }
 
 impl WeightTable {
+    pub(crate) fn new(weight: Arc<Weight>, transposed: bool) -> WeightTable {
+        let raw = weight.raw().clone();
+        WeightTable { weight, transposed, raw }
+    }
+
     fn sizes(&self) -> [usize; 2] {
         match (self.weight.shape.as_slice(), self.transposed) {
             (&[rows, columns], false) => [rows, columns],
@@ -291,12 +306,12 @@ impl Table for WeightTable {
         if let Some(result) = packed {
             return result;
         }
-        if let Some(raw) = weight.raw().clone() {
+        if let Some(raw) = &self.raw {
             let (along, across) = if self.transposed { (0, 1) } else { (1, 0) };
             let (Some(&along), Some(&across)) = (weight.strides.get(along), weight.strides.get(across)) else {
                 return Err(KernelError::Shape { what: "dimensions of a table", expected: 2, got: weight.shape.len() });
             };
-            weight.read_raw(&raw, weight.offset + row * across, along, out);
+            weight.read_raw(raw, weight.offset + row * across, along, out);
             return Ok(());
         }
         // Packed meanwhile by another call: panels were made before the elements were given up.
