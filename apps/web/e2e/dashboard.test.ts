@@ -54,6 +54,28 @@ const move = async (page: Page) => (await effect(page).textContent())?.replace('
 const circuitPath = (hash: string, query = '') => `/circuits/${hash}${query}`;
 
 describe('the dashboard in a browser', () => {
+  it('shows models beside their nulls, every one of them, and takes no name for markup', async () => {
+    const page = await open('/universality');
+    expect(await page.locator('h2').first().textContent()).toBe(`Twins ${HOSTILE}`);
+    expect(await page.title()).toBe('Universality · Circuitscope');
+    const nulls = page.getByRole('table', { name: 'Scores beside their nulls' });
+    expect(await nulls.textContent()).toMatch(/functional[\s\S]*untrained[\s\S]*edges/);
+    expect(await page.getByRole('row', { name: /^induction-handwritten-rotated/ }).count()).toBe(1);
+    expect(await page.getByLabel('Pair').locator('option').count()).toBe(1);
+    await page.context().close();
+  });
+
+  it('shows what was locked before what came of it, and who lost', async () => {
+    const page = await open('/');
+    await page.getByRole('navigation', { name: 'Pages' }).getByRole('link', { name: 'Hypotheses' }).click();
+    await page.waitForURL('**/hypotheses');
+    const text = (await page.locator('main').textContent()) ?? '';
+    expect(text).toMatch(/induction-by-fixed-offset[\s\S]*falsified[\s\S]*induction-by-token[\s\S]*corroborated/);
+    expect(text).toContain('4 entries in the ledger');
+    expect(await page.locator('[data-state="refuted"]').count()).toBeGreaterThan(0);
+    await page.context().close();
+  });
+
   it('leads from the list to a circuit', async () => {
     const page = await open('/');
     expect(await page.locator('tbody tr').count()).toBe(3);

@@ -1,9 +1,16 @@
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { modelRef } from '@circuitscope/core';
+import {
+  chooseExecutor,
+  engineFor,
+  inductionInitialiser,
+  modelRef,
+  runHypothesisAct,
+  runUniversalityAct,
+} from '@circuitscope/core';
 import { type Circuit, Circuit as CircuitSchema, type Hash, mustParse } from '@circuitscope/schema';
-import { closeWorkspace, openWorkspace, putRecord, saveRun } from '@circuitscope/workspace';
+import { closeWorkspace, openWorkspace, putRecord, saveRun, storeLocked, storeOutcome } from '@circuitscope/workspace';
 import { openModel } from '@circuitscope/zoo';
 import fixture from './fixtures/circuit.json' with { type: 'json' };
 
@@ -64,6 +71,33 @@ export async function makeWorkspace(): Promise<TestWorkspace> {
     name: 'Other weights',
     model: { ...circuit.model, contentHash: `sha256:${'0'.repeat(64)}` },
   }).hash;
+  const { executor } = await chooseExecutor();
+  const twins = await Promise.all(
+    ['induction-handwritten', 'induction-handwritten-rotated'].map(async (id) => ({
+      id,
+      model: (await openModel(`zoo:${id}`)).model,
+    })),
+  );
+  const comparison = await runUniversalityAct({
+    name: `Twins ${HOSTILE}`,
+    groups: [{ name: 'twins', models: twins, tokens: { bos: 0 }, initialiser: inductionInitialiser }],
+    executor,
+    seed: 1,
+    draws: 19,
+  });
+  putRecord(workspace, comparison);
+  const trained = (await openModel('zoo:induction-attn-2l/seed-0')).model;
+  const at = '2026-11-20T12:34:56.000Z';
+  const act = await runHypothesisAct(engineFor(trained, executor), trained, {
+    bos: 0,
+    seed: 0,
+    examples: 32,
+    at,
+    onLocked: (locked) => {
+      for (const one of locked) storeLocked(workspace, one);
+    },
+  });
+  for (const { outcome } of [act.claim, act.rival]) storeOutcome(workspace, outcome, at);
   closeWorkspace(workspace);
   return { folder, written, hostile, changed };
 }

@@ -1,13 +1,26 @@
+import { hashRecord } from '@circuitscope/core';
 import {
   type Circuit,
   CircuitscopeError,
   type Hash,
+  type Hypothesis,
+  type HypothesisOutcome,
   type Parsed,
   parseCircuit,
+  parseHypothesisOutcome,
   parseTask,
   type Task,
 } from '@circuitscope/schema';
-import { getRecord, list, openWorkspace, runsOf, type Workspace, workspaceDir } from '@circuitscope/workspace';
+import {
+  getRecord,
+  list,
+  openWorkspace,
+  readLedger,
+  readLocked,
+  runsOf,
+  type Workspace,
+  workspaceDir,
+} from '@circuitscope/workspace';
 import { type CircuitSummary, summarise } from '../circuit-summary.ts';
 
 // The pages read the workspace and never write: results come from the command line.
@@ -69,6 +82,71 @@ export interface RunFacts {
 export async function readRunOf(hash: Hash): Promise<RunFacts | null> {
   const [run] = runsOf(workspace(), hash);
   return run ? { startedAt: run.startedAt, wallTimeMs: run.wallTimeMs } : null;
+}
+
+/** All records of a kind, the last made first, without those that cannot be read. */
+export function listRecords<T>(
+  kind: string,
+  parse: (value: unknown) => Parsed<T>,
+): {
+  readonly records: readonly { readonly hash: Hash; readonly record: T; readonly madeAt: string | null }[];
+  readonly unreadable: number;
+  readonly folder: string;
+} {
+  const records: { hash: Hash; record: T; madeAt: string | null }[] = [];
+  let unreadable = 0;
+  for (const { hash, lastRunAt } of list(workspace(), { kind })) {
+    try {
+      records.push({ hash, record: getRecord(workspace(), hash, parse), madeAt: lastRunAt });
+    } catch (error) {
+      if (!(error instanceof CircuitscopeError)) throw error;
+      unreadable += 1;
+    }
+  }
+  return { records, unreadable, folder: workspace().dir };
+}
+
+/** The ledger of locked hypotheses with what came of each; a ledger or record that was changed is said to be so. */
+export async function readHypotheses(): Promise<HypothesisList> {
+  const folder = workspace().dir;
+  const tests: LockedTest[] = [];
+  try {
+    const ledger = readLedger(workspace());
+    const outcomes = new Map<Hash, { readonly at: string; readonly outcome: HypothesisOutcome }[]>();
+    for (const { at, body } of ledger) {
+      if (body.kind !== 'outcome') continue;
+      const outcome = getRecord(workspace(), body.outcome, parseHypothesisOutcome);
+      outcomes.set(body.lock, [...(outcomes.get(body.lock) ?? []), { at, outcome }]);
+    }
+    for (const entry of ledger) {
+      if (entry.body.kind !== 'lock') continue;
+      const lock = hashRecord(entry);
+      const { hypothesis } = readLocked(workspace(), lock);
+      tests.push({ index: entry.index, at: entry.at, lock, hypothesis, outcomes: outcomes.get(lock) ?? [] });
+    }
+    return { folder, entries: ledger.length, tests: tests.reverse(), tampered: null };
+  } catch (error) {
+    if (!(error instanceof CircuitscopeError)) throw error;
+    return { folder, entries: 0, tests: tests.reverse(), tampered: error.message };
+  }
+}
+
+export interface LockedTest {
+  readonly index: number;
+  /** ISO 8601, as the locking machine's clock said. */
+  readonly at: string;
+  readonly lock: Hash;
+  readonly hypothesis: Hypothesis;
+  readonly outcomes: readonly { readonly at: string; readonly outcome: HypothesisOutcome }[];
+}
+
+export interface HypothesisList {
+  readonly folder: string;
+  readonly entries: number;
+  /** The last locked first. */
+  readonly tests: readonly LockedTest[];
+  /** What is wrong with the ledger, if anything is. */
+  readonly tampered: string | null;
 }
 
 export interface CircuitList {
