@@ -300,6 +300,7 @@ pub(crate) fn check_step(
             shapes.fit_inputs(s, &["Td"])?;
             shapes.fit_outputs(s, &["Tk", "Tk", "T"])?;
         }
+        Kernel::Vision(vision) => vision.check(shapes, s)?,
         _ => check_gradient(kernel, shapes, s)?,
     }
     Ok(sizes)

@@ -4,6 +4,7 @@ use serde_json::{Map, Value as Json};
 
 use super::attrs::Attrs;
 use super::program::Dim;
+use super::vision::Vision;
 use crate::ops::{ActivationFunction, DirectionOperation, EditOperation, NormKind, RotaryLayout};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -106,6 +107,7 @@ pub(crate) enum Kernel {
     EdgeRead { heads: usize },
     ProjectDot,
     BiasActTopK { activation: Latents, k: usize },
+    Vision(Vision),
 }
 
 const F: Port = Port::One(Dtype::F32);
@@ -209,7 +211,10 @@ impl Kernel {
                 )?,
                 k: attrs.count("k")?,
             },
-            _ => return Err(format!("There is no kernel {name:?}")),
+            _ => match Vision::parse(&attrs)? {
+                Some(vision) => Kernel::Vision(vision),
+                None => return Err(format!("There is no kernel {name:?}")),
+            },
         })
     }
 
@@ -267,6 +272,7 @@ impl Kernel {
             Kernel::EdgeRead { .. } => "edge_read",
             Kernel::ProjectDot => "project_dot",
             Kernel::BiasActTopK { .. } => "bias_act_top_k",
+            Kernel::Vision(vision) => vision.name(),
         }
     }
 
@@ -324,6 +330,7 @@ impl Kernel {
                 (&[F], &[Matrix, MaybeVector, Vector], &[F, I, I])
             }
             Kernel::BiasActTopK { .. } => (&[F], &[Matrix, MaybeVector, MaybeVector], &[F, I, I]),
+            Kernel::Vision(vision) => return vision.ports(),
         };
         Ports { inputs, params, outputs }
     }

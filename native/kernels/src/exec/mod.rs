@@ -11,6 +11,7 @@ mod program;
 mod run;
 mod shapes;
 mod store;
+mod vision;
 mod weight;
 
 pub use error::{Code, ExecError};

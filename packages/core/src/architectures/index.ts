@@ -1,2 +1,13 @@
+export { buildConvnet } from './build-convnet.ts';
+export {
+  type ConvnetModel,
+  type ConvnetOptions,
+  convnetConfig,
+  convnetFromCheckpoint,
+  layersOf,
+  loadConvnet,
+} from './convnet.ts';
+export { type ConvnetLayer, type ConvnetSpec, layersFromModules, type ModuleEntry } from './convnet-spec.ts';
 export type { DecoderSpec } from './decoder.ts';
+export { type ConvnetDecomposition, type ConvnetReader, decomposeConvnet } from './decompose-convnet.ts';
 export { engineFor, loadModel, type Model, modelFromCheckpoint, modelRef } from './load-model.ts';

@@ -31,3 +31,4 @@ export { type ExampleMetric, perExample } from './per-example.ts';
 export { type RandomKind, randomDirections, removedSquare } from './random-directions.ts';
 export { type RecallPrompts, recallPrompts } from './recall-prompts.ts';
 export { type ModelSize, type RepeatedTokens, repeatedTokens, type TokenChoice } from './repeated-tokens.ts';
+export * from './vision/index.ts';

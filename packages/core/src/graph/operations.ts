@@ -1,5 +1,6 @@
 import { CircuitscopeError } from '@circuitscope/schema';
 import type { Attributes, Dim } from './graph.ts';
+import { visionOperations } from './vision-operations.ts';
 
 // One entry an operation: the shape of what it makes, and its reach along positions.
 // What each computes stands beside its reference implementation in ../kernels/reference/<name>.ts.
@@ -154,6 +155,7 @@ export const operations = {
     reach: 'pointwise',
   },
   outer: { shape: (_, inputs) => [...input(inputs, 0), ...input(inputs, 1)], reach: 'pointwise' },
+  ...visionOperations,
 } as const satisfies { readonly [name: string]: Operation };
 
 export type OperationName = keyof typeof operations;

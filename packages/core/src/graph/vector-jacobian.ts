@@ -2,6 +2,7 @@ import { CircuitscopeError } from '@circuitscope/schema';
 import type { Attributes, Dim, GraphNode } from './graph.ts';
 import type { NodeOptions } from './graph-builder.ts';
 import type { OperationName } from './operations.ts';
+import { visionVectorJacobians } from './vision-vector-jacobian.ts';
 
 // One entry an operation: from the cotangent of its output to the cotangents of its inputs and weights, as nodes of the
 // same graph. What the nodes compute stands in ../kernels/reference; the formulas in the README of ../kernels.
@@ -228,6 +229,7 @@ export const vectorJacobians = {
   cross_entropy_grad: second,
   edge_read_grad: second,
   outer: second,
+  ...visionVectorJacobians,
 } as const satisfies { readonly [name in OperationName]: VectorJacobian };
 
 function inputOf({ node }: Backward, index: number): number {

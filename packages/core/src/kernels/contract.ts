@@ -1,4 +1,5 @@
 import type { IntTensor, Tensor } from '../tensor/index.ts';
+import { visionKernels } from './contract-vision.ts';
 
 // What every kernel takes and gives. The reference, the portable and the SIMD implementations all answer to this table;
 // the README beside it gives each formula, its bound and its rule for NaN. R = rows, P = positions, H = heads.
@@ -397,6 +398,7 @@ export const kernels = {
     outputs: [f32('values', '[T, k]'), i32('indices', '[T, k]'), i32('count', '[T]')],
     attrs: { activation: { type: ['none', 'relu', 'threshold'] }, k: number },
   },
+  ...visionKernels,
 } as const satisfies { readonly [name: string]: KernelSpec };
 
 export type KernelName = keyof typeof kernels;

@@ -49,10 +49,12 @@ export function addReadout(
       return { nodes: [rewrite.add('project_dot', [node.id, direction])], externals: [{ node: direction, make }] };
     }
     case 'logitDiff': {
-      const read = finalRead(rewrite, readout.at, throughNorm);
       const ids = rewrite.external('ids:logitDiff', ['rows', 2], 'i32');
       const product = unembedding(rewrite);
-      const node = rewrite.add('columns', [read.node, ids], { params: product.params, attrs: { count: 2 } });
+      const read = product.classes ? null : finalRead(rewrite, readout.at, throughNorm);
+      const node = read
+        ? rewrite.add('columns', [read.node, ids], { params: product.params, attrs: { count: 2 } })
+        : rewrite.add('gather_rows', [requireSite(rewrite, 'logits').id, ids]);
       const make = (context: BindContext): Int32Array =>
         Int32Array.from(
           rowsOf(context, 'rows').flatMap(({ example }) => [
@@ -60,9 +62,13 @@ export function addReadout(
             idFor(readout.wrong, example, product.vocab, 'wrong answer'),
           ]),
         );
-      return { nodes: [node], externals: [...read.externals, { node: ids, make }] };
+      return { nodes: [node], externals: [...(read?.externals ?? []), { node: ids, make }] };
     }
     case 'topK': {
+      if (unembedding(rewrite).classes) {
+        const logits = requireSite(rewrite, 'logits').id;
+        return { nodes: [rewrite.add('top_k', [logits], { attrs: { k: readout.k } })], externals: [] };
+      }
       const read = finalRead(rewrite, readout.at);
       const logits = logitsOf(rewrite, read.node);
       const top = rewrite.add('top_k', [logits], { attrs: { k: readout.k } });
@@ -70,9 +76,10 @@ export function addReadout(
     }
     case 'loss': {
       const logits = requireSite(rewrite, 'logits').id;
-      const { vocab } = unembedding(rewrite);
-      const ids = rewrite.external('ids:loss', ['rows', 'pos'], 'i32');
-      const make = (context: BindContext): Int32Array => nextTokens(context, readout.at ?? { kind: 'all' }, vocab);
+      const { vocab, classes } = unembedding(rewrite);
+      const ids = rewrite.external('ids:loss', classes ? ['rows'] : ['rows', 'pos'], 'i32');
+      const make = (context: BindContext): Int32Array =>
+        classes ? labelsOf(context, vocab) : nextTokens(context, readout.at ?? { kind: 'all' }, vocab);
       return { nodes: [rewrite.add('cross_entropy', [logits, ids])], externals: [{ node: ids, make }] };
     }
   }
@@ -91,6 +98,19 @@ function nextTokens(context: BindContext, at: Pos, vocab: number): Int32Array {
     }
   });
   return ids;
+}
+
+/** The class of each image. */
+function labelsOf(context: BindContext, classes: number): Int32Array {
+  const { labels } = context.prompt;
+  if (!labels) {
+    throw new CircuitscopeError('bad_prompt', 'A loss of classes needs the label of each image; give labels.', {
+      at: 'labels',
+    });
+  }
+  return Int32Array.from(rowsOf(context, 'rows'), ({ example }) =>
+    inVocabulary(labels[example] ?? -1, classes, 'class'),
+  );
 }
 
 function idFor(ids: readonly number[], example: number, vocab: number, what: string): number {
@@ -115,11 +135,13 @@ function inVocabulary(id: number, vocab: number, what: string): number {
 
 function unembedding(rewrite: GraphRewrite) {
   const product = rewrite.root(requireSite(rewrite, 'logits').id);
-  const vocab = product.shape[2];
+  const vocab = product.shape.at(-1);
   if (product.op !== 'linear' || typeof vocab !== 'number') {
     throw new CircuitscopeError('bad_graph', 'The logits of this graph are not one product with an unembedding.');
   }
-  return { params: product.params, vocab, input: product.in[0] ?? -1 };
+  // One answer an example, [batch, classes], or one at each position.
+  const classes = product.shape.length === 2;
+  return { params: product.params, vocab, classes, input: product.in[0] ?? -1 };
 }
 
 function logitsOf(rewrite: GraphRewrite, read: number): number {

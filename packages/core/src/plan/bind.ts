@@ -14,6 +14,16 @@ export interface Prompt {
   readonly positions?: readonly (readonly number[])[];
   /** Named positions of a task, one index per example. */
   readonly named?: { readonly [name: string]: readonly number[] };
+  /** For nets that look at images: [batch, channels, height, width]. `imagePrompt` makes such a prompt. */
+  readonly images?: Tensor;
+  /** The class of each image, which a loss asks for. */
+  readonly labels?: readonly number[];
+}
+
+/** A prompt of images [batch, channels, height, width]. It has one position, whose token nothing reads. */
+export function imagePrompt(images: Tensor, labels?: readonly number[]): Prompt {
+  const tokens = Array.from({ length: images.shape[0] ?? 0 }, () => [0]);
+  return labels ? { tokens, images, labels } : { tokens, images };
 }
 
 export interface BindContext {
@@ -135,7 +145,11 @@ export function checkPrompt(prompt: Prompt): { batch: number; pos: number } {
 }
 
 /** The three i32 inputs [batch, pos] of every graph. */
-export function graphInputs(prompt: Prompt): { readonly [name: string]: Int32Array } {
+export function graphInputs(prompt: Prompt): {
+  readonly tokens: Int32Array;
+  readonly positions: Int32Array;
+  readonly mask: Int32Array;
+} {
   const mask = prompt.mask ?? prompt.tokens.map((row) => row.map(() => 1));
   const positions =
     prompt.positions ??

@@ -7,7 +7,8 @@ import { graphInputs, type Prompt } from './bind.ts';
  * @throws CircuitscopeError `out_of_range`
  */
 export function checkInputs(graph: Graph, prompt: Prompt): void {
-  const inputs = graphInputs(prompt);
+  checkImages(graph, prompt);
+  const inputs: { readonly [name: string]: Int32Array } = graphInputs(prompt);
   const pos = prompt.tokens[0]?.length ?? 0;
   for (const [name, size] of tableSizes(graph)) {
     const at = inputs[name]?.findIndex((id) => id >= size) ?? -1;
@@ -19,6 +20,34 @@ export function checkInputs(graph: Graph, prompt: Prompt): void {
         ? `Token ${id} in ${where} is not in the vocabulary of ${size} tokens.`
         : `The position id ${id} in ${where} lies beyond the context of ${size} tokens; use shorter prompts.`;
     throw new CircuitscopeError('out_of_range', sentence, { at: where, expected: `0 to ${size - 1}`, got: String(id) });
+  }
+}
+
+/** Images are there if the graph looks at some, and of its sizes; labels are one an image. */
+function checkImages(graph: Graph, { images, labels, tokens }: Prompt): void {
+  const wanted = graph.nodes[graph.inputs.images ?? -1]?.shape.slice(1);
+  if (!wanted && !images) return;
+  if (!wanted || !images) {
+    const sentence = wanted
+      ? 'This model looks at images; give a prompt of images.'
+      : 'This model reads tokens; it has no use for images.';
+    throw new CircuitscopeError('bad_prompt', sentence, { at: 'images' });
+  }
+  const expected = `[${[tokens.length, ...wanted].join(', ')}]`;
+  const got = `[${images.shape.join(', ')}]`;
+  if (expected !== got || images.data.length !== images.shape.reduce((a, b) => a * b, 1)) {
+    throw new CircuitscopeError('bad_prompt', `The images of this prompt are ${got}; the model wants ${expected}.`, {
+      at: 'images',
+      expected,
+      got,
+    });
+  }
+  if (labels && labels.length !== tokens.length) {
+    throw new CircuitscopeError('bad_prompt', `There are ${labels.length} labels for ${tokens.length} images.`, {
+      at: 'labels',
+      expected: String(tokens.length),
+      got: String(labels.length),
+    });
   }
 }
 

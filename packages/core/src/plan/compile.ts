@@ -94,7 +94,11 @@ export function compile(request: CompileRequest): Compiled {
       program.outputs.map(({ name }) => name).filter((name) => name.split('.')[0] === `r${index}`),
     ),
     bind: (context) => {
-      const fixed = graphInputs(context.prompt);
+      const { images } = context.prompt;
+      const fixed: { readonly [name: string]: Floats | Int32Array } = {
+        ...graphInputs(context.prompt),
+        ...(images ? { images: images.data } : {}),
+      };
       let sizes = rowSizes(context.batch, context.pos, context.variants.length, targets);
       const made: { [name: string]: Floats | Int32Array } = {};
       for (const { name, node, tile: level } of inputs) {

@@ -1,5 +1,5 @@
 export type { GraphIntervention } from './apply-interventions.ts';
-export { type BindContext, checkPrompt, type Prompt, resolvePositions } from './bind.ts';
+export { type BindContext, checkPrompt, imagePrompt, type Prompt, resolvePositions } from './bind.ts';
 export { type ChosenExecutor, chooseExecutor } from './choose-executor.ts';
 export { type Compiled, compile } from './compile.ts';
 export { editWeights } from './edit-weights.ts';

@@ -58,6 +58,13 @@ const kernelAttributes: { readonly [op: string]: readonly string[] } = {
   head_result_grad_weight: ['head'],
   embed_grad: ['transposed'],
   edge_read_grad: ['heads', 'delta'],
+  conv2d: ['stride', 'padding', 'dilation', 'groups'],
+  conv2d_grad_input: ['stride', 'padding', 'dilation', 'groups'],
+  conv2d_grad_weight: ['stride', 'padding', 'dilation', 'groups'],
+  max_pool2d: ['window', 'stride', 'padding', 'dilation', 'ceil'],
+  max_pool2d_grad: ['window', 'stride', 'padding', 'dilation', 'ceil'],
+  avg_pool2d: ['window', 'stride', 'padding', 'ceil', 'countPadding'],
+  avg_pool2d_grad: ['window', 'stride', 'padding', 'ceil', 'countPadding'],
 };
 
 /** Inputs that may have fewer rows than the step: copying them for every variant or target would dwarf the arena. */
@@ -66,6 +73,7 @@ const sharedRows: { readonly [op: string]: (of: GraphNode, at: number) => boolea
   linear_grad_weight: () => true,
   head_linear_grad_weight: () => true,
   head_result_grad_weight: () => true,
+  conv2d_grad_weight: () => true,
 };
 
 export function lower(

@@ -5,7 +5,8 @@ import { boundShape } from './program.ts';
 import type { SiteLayout } from './values.ts';
 
 // Edits see every activation as [rows, n1, n2, n3]. Activations by position are [pos, heads or 1, width], attention
-// scores and patterns are [head, query, key]. A scope becomes one 0/1 mask per axis and row.
+// scores and patterns are [head, query, key], images [channel, height, width] with channels as their units, and values
+// without positions [1, 1, width]. A scope becomes one 0/1 mask per axis and row.
 
 export interface SymbolicLayout {
   readonly site: Site;
@@ -14,27 +15,33 @@ export interface SymbolicLayout {
   readonly dims: readonly [Dim, Dim, Dim];
   readonly pattern: boolean;
   readonly heads: boolean;
+  /** Whether it is an image: units are channels, the first axis. */
+  readonly image: boolean;
 }
 
 export function layoutOf(node: GraphNode, site: Site, names: readonly Site[] = [site]): SymbolicLayout {
   const [, a = 1, b = 1, c = 1] = node.shape;
   if (node.op === 'scores' || node.op === 'softmax') {
-    return { site, names, dims: [a, b, c], pattern: true, heads: true };
+    return { site, names, dims: [a, b, c], pattern: true, heads: true, image: false };
   }
-  return node.shape.length === 4
-    ? { site, names, dims: [a, b, c], pattern: false, heads: true }
-    : { site, names, dims: [a, 1, b], pattern: false, heads: false };
+  const own = { site, names, pattern: false, heads: false, image: false };
+  if (node.shape.length === 2) return { ...own, dims: [1, 1, a] };
+  if (node.shape.length !== 4) return { ...own, dims: [a, 1, b] };
+  // Positions are a symbol, channels a number.
+  return typeof a === 'number' ? { ...own, dims: [a, b, c], image: true } : { ...own, dims: [a, b, c], heads: true };
 }
 
 export function boundLayout(layout: SymbolicLayout, context: BindContext): SiteLayout {
   const [n1 = 1, n2 = 1, n3 = 1] = boundShape(layout.dims, { pos: context.pos });
-  return { site: layout.site, names: layout.names, dims: [n1, n2, n3], pattern: layout.pattern };
+  // Over the places of an image no mean is taken either: its first axis is no position.
+  return { site: layout.site, names: layout.names, dims: [n1, n2, n3], pattern: layout.pattern || layout.image };
 }
 
 type Axis = 0 | 1 | 2;
 
 /** Which parts of a scope limit an axis. */
 function limits(layout: SymbolicLayout, scope: Scope, axis: Axis): boolean {
+  if (layout.image) return axis === 0 && !!scope.unit;
   if (layout.pattern)
     return axis === 0 ? !!scope.head : axis === 1 ? narrows(scope.at) : narrows(scope.key) || !!scope.unit;
   return axis === 0 ? narrows(scope.at) : axis === 1 ? !!scope.head : !!scope.unit;
@@ -85,6 +92,7 @@ function chosen(
 ): readonly number[] {
   const all = Array.from({ length: size }, (_, index) => index);
   if (!limits(layout, scope, axis)) return all;
+  if (layout.image) return inRange(scope.unit ?? all, size, 'channel', layout.site);
   const headAxis = layout.pattern ? 0 : 1;
   const posAxis = layout.pattern ? 1 : 0;
   if (axis === headAxis) return inRange(scope.head ?? all, size, 'head', layout.site);
@@ -114,11 +122,12 @@ export function checkScope(layout: SymbolicLayout, scope: Scope): void {
       got: what,
     });
   };
+  if (layout.image && narrows(scope.at)) complain('position');
   if (scope.head && !layout.heads) complain('head');
   if (scope.key && !layout.pattern) complain('key');
   if (scope.unit && layout.pattern) complain('unit');
   const dim = (axis: Axis): number =>
     typeof layout.dims[axis] === 'number' ? (layout.dims[axis] as number) : Number.POSITIVE_INFINITY;
   if (scope.head) inRange(scope.head, dim(layout.pattern ? 0 : 1), 'head', layout.site);
-  if (scope.unit) inRange(scope.unit, dim(2), 'unit', layout.site);
+  if (scope.unit) inRange(scope.unit, dim(layout.image ? 0 : 2), layout.image ? 'channel' : 'unit', layout.site);
 }

@@ -24,9 +24,10 @@ export function sliceReadout(
   const posAxis = layout.pattern ? 1 : 0;
   const headAxis = layout.pattern ? 0 : 1;
   // A projection lacks the last axis, so its scope has no units to choose from.
-  const unitAxis = layout.heads ? 2 : 1;
+  const flat = inner.length === 1 && layout.dims[0] === 1;
+  const unitAxis = layout.image || flat ? 0 : layout.heads ? 2 : 1;
   const pick = (axis: number, size: number, example: number): number[] => {
-    if (axis === posAxis && scope.at) return resolvePositions(scope.at, example, context);
+    if (!layout.image && !flat && axis === posAxis && scope.at) return resolvePositions(scope.at, example, context);
     if (layout.heads && axis === headAxis && scope.head) return [...scope.head];
     if (layout.pattern && axis === 2 && scope.key) return resolvePositions(scope.key, example, context);
     if (!layout.pattern && axis === unitAxis && scope.unit) return [...scope.unit];

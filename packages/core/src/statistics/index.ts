@@ -22,5 +22,6 @@ export { midranks } from './midranks.ts';
 export { checkSample, covariance, mean, quantile, sortedQuantile, variance } from './moments.ts';
 export { normalCdf, normalDensity, normalQuantile } from './normal.ts';
 export { type PermutationResult, permutationP } from './permutation-p.ts';
+export { atan2, cos, sin } from './portable-trigonometry.ts';
 export { drawResamples, type Sampling } from './resample.ts';
 export { spearman } from './spearman.ts';

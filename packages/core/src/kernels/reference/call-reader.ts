@@ -165,7 +165,7 @@ function wrongType(call: KernelCall, spec: KernelValue | undefined, expected: st
   });
 }
 
-function badAttribute(call: KernelCall, name: string, expected: string): CircuitscopeError {
+export function badAttribute(call: KernelCall, name: string, expected: string): CircuitscopeError {
   const got = JSON.stringify(call.attrs[name]) ?? 'nothing';
   return new CircuitscopeError(
     'bad_attribute',

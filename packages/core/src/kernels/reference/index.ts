@@ -6,12 +6,19 @@ import { activationGrad } from './activation-grad.ts';
 import { affine } from './affine.ts';
 import { attention } from './attention.ts';
 import { attentionGrad } from './attention-grad.ts';
+import { avgPool2d } from './avg-pool2d.ts';
+import { avgPool2dGrad } from './avg-pool2d-grad.ts';
 import { biasActTopK } from './bias-act-top-k.ts';
+import { channelAffine } from './channel-affine.ts';
+import { channelSum } from './channel-sum.ts';
 import { columnSum } from './column-sum.ts';
 import { columns } from './columns.ts';
 import { columnsGrad } from './columns-grad.ts';
 import { columnsGradBias } from './columns-grad-bias.ts';
 import { columnsGradWeight } from './columns-grad-weight.ts';
+import { conv2d } from './conv2d.ts';
+import { conv2dGradInput } from './conv2d-grad-input.ts';
+import { conv2dGradWeight } from './conv2d-grad-weight.ts';
 import { crossEntropy } from './cross-entropy.ts';
 import { crossEntropyGrad } from './cross-entropy-grad.ts';
 import { direction } from './direction.ts';
@@ -29,6 +36,8 @@ import { headResultGradWeight } from './head-result-grad-weight.ts';
 import { jumpRelu } from './jump-relu.ts';
 import { linear } from './linear.ts';
 import { linearGradWeight } from './linear-grad-weight.ts';
+import { maxPool2d } from './max-pool2d.ts';
+import { maxPool2dGrad } from './max-pool2d-grad.ts';
 import { mix } from './mix.ts';
 import { mixTransposed } from './mix-transposed.ts';
 import { mul } from './mul.ts';
@@ -107,6 +116,15 @@ export const referenceKernels: { readonly [name in KernelName]: ReferenceKernel 
   top_k_mask: topKMask,
   where_nonzero: whereNonzero,
   bias_act_top_k: biasActTopK,
+  conv2d,
+  conv2d_grad_input: conv2dGradInput,
+  conv2d_grad_weight: conv2dGradWeight,
+  channel_affine: channelAffine,
+  channel_sum: channelSum,
+  max_pool2d: maxPool2d,
+  max_pool2d_grad: maxPool2dGrad,
+  avg_pool2d: avgPool2d,
+  avg_pool2d_grad: avgPool2dGrad,
 };
 
 /**

@@ -1,0 +1,235 @@
+import { CircuitscopeError } from '@circuitscope/schema';
+import { ConfigReader } from './architecture.ts';
+
+// A convolution net as plain data: layers one after the other, some of them residual. Paths are those of PyTorch modules;
+// what a layer gives is the site of its path.
+
+type Pair = readonly [down: number, across: number];
+
+export type ConvnetLayer =
+  | {
+      readonly kind: 'conv';
+      readonly path: string;
+      readonly out: number;
+      readonly window: Pair;
+      readonly stride: Pair;
+      readonly padding: Pair;
+      readonly dilation: Pair;
+      readonly groups: number;
+      readonly bias: boolean;
+    }
+  /** By running statistics, in two visible steps: (x − mean)/√(var + eps) is the site `PATH.normalized`, then gain and bias. */
+  | { readonly kind: 'batch_norm'; readonly path: string; readonly eps: number }
+  | { readonly kind: 'relu'; readonly path: string }
+  | {
+      readonly kind: 'max_pool';
+      readonly path: string;
+      readonly window: Pair;
+      readonly stride: Pair;
+      readonly padding: Pair;
+      readonly dilation: Pair;
+      readonly ceil: boolean;
+    }
+  | {
+      readonly kind: 'avg_pool';
+      readonly path: string;
+      readonly window: Pair;
+      readonly stride: Pair;
+      readonly padding: Pair;
+      readonly ceil: boolean;
+      readonly countPadding: boolean;
+    }
+  /** The mean of each channel. */
+  | { readonly kind: 'global_pool'; readonly path: string }
+  | { readonly kind: 'linear'; readonly path: string; readonly out: number; readonly bias: boolean }
+  /**
+   * body(x) + shortcut(x), where an empty shortcut is x itself; then perhaps ReLU. The sum is the site `PATH.sum`, the
+   * shortcut `PATH.shortcut`.
+   */
+  | {
+      readonly kind: 'residual';
+      readonly path: string;
+      readonly body: readonly ConvnetLayer[];
+      readonly shortcut: readonly ConvnetLayer[];
+      readonly relu: boolean;
+    }
+  /** Layers that have a name together. */
+  | { readonly kind: 'group'; readonly path: string; readonly layers: readonly ConvnetLayer[] };
+
+export interface ConvnetSpec {
+  /** [channels, height, width] of the images. */
+  readonly image: readonly [number, number, number];
+  readonly layers: readonly ConvnetLayer[];
+}
+
+/** A PyTorch module of a sequential net, as `layers` of a config lists them. */
+export interface ModuleEntry {
+  readonly path: string;
+  readonly type: string;
+  readonly arguments: { readonly [name: string]: unknown };
+  readonly bias?: boolean;
+}
+
+/** Layers of a sequential net from its list of modules. @throws CircuitscopeError `bad_config` */
+export function layersFromModules(modules: readonly ModuleEntry[]): ConvnetLayer[] {
+  return modules.flatMap(({ path, type, arguments: given, bias = true }): ConvnetLayer[] => {
+    const config = new ConfigReader(given, `the module ${path}`);
+    const pair = (key: string, fallback?: Pair): Pair => pairOf(config.value(key), fallback, `${path}: ${key}`);
+    const layer = ((): ConvnetLayer | null => {
+      switch (type) {
+        case 'Conv2d':
+          config.size('in_channels');
+          return {
+            kind: 'conv',
+            path,
+            out: config.size('out_channels'),
+            window: pair('kernel_size'),
+            stride: pair('stride', [1, 1]),
+            padding: pair('padding', [0, 0]),
+            dilation: pair('dilation', [1, 1]),
+            groups: config.size('groups', 1),
+            bias,
+          };
+        case 'BatchNorm2d':
+          return { kind: 'batch_norm', path, eps: config.number('eps', 1e-5) };
+        case 'ReLU':
+          return { kind: 'relu', path };
+        case 'MaxPool2d': {
+          const window = pair('kernel_size');
+          const stride = pair('stride', window);
+          const [padding, dilation] = [pair('padding', [0, 0]), pair('dilation', [1, 1])];
+          return { kind: 'max_pool', path, window, stride, padding, dilation, ceil: config.flag('ceil_mode', false) };
+        }
+        case 'AvgPool2d': {
+          const window = pair('kernel_size');
+          const [stride, padding] = [pair('stride', window), pair('padding', [0, 0])];
+          const countPadding = config.flag('count_include_pad', true);
+          return {
+            kind: 'avg_pool',
+            path,
+            window,
+            stride,
+            padding,
+            ceil: config.flag('ceil_mode', false),
+            countPadding,
+          };
+        }
+        case 'AdaptiveAvgPool2d':
+          if (pair('output_size').some((size) => size !== 1))
+            throw unknownModule(path, `${type} of other sizes than 1`);
+          return { kind: 'global_pool', path };
+        case 'Flatten':
+          return null;
+        case 'Linear':
+          config.size('in_features');
+          return { kind: 'linear', path, out: config.size('out_features'), bias };
+        default:
+          throw unknownModule(path, type);
+      }
+    })();
+    config.finish([]);
+    return layer ? [layer] : [];
+  });
+}
+
+/** Residual nets as `transformers` writes them, whose config says nothing of the images' height and width. */
+export function resnetSpec(config: ConfigReader, [height, width]: readonly [number, number]): ConvnetSpec {
+  const hidden = list(config, 'hidden_sizes');
+  const depths = list(config, 'depths');
+  const bottleneck = config.oneOf('layer_type', { basic: 'basic', bottleneck: 'bottleneck' }) === 'bottleneck';
+  config.only('hidden_act', ['relu']);
+  const stem = config.size('embedding_size');
+  const stemStrides = config.flag('downsample_in_first_stage', false);
+  const early = config.flag('downsample_in_bottleneck', false);
+  const image = [config.size('num_channels', 3), height, width] as const;
+  const classes = Object.keys(Object(config.value('id2label') ?? {})).length || 2;
+  config.finish(['architectures', 'dtype', 'torch_dtype', 'id2label', 'label2id', 'model_type', ...labelled]);
+
+  const root = 'resnet.encoder.stages';
+  let before = stem;
+  const stages = hidden.map((out, stage): ConvnetLayer => {
+    const blocks = Array.from({ length: depths[stage] ?? 0 }, (_, at): ConvnetLayer => {
+      const path = `${root}.${stage}.layers.${at}`;
+      const stride = at === 0 && (stage > 0 || stemStrides) ? 2 : 1;
+      const inner = out / 4;
+      const body = bottleneck
+        ? [
+            ...convolved(`${path}.layer.0`, inner, 1, early ? stride : 1, true),
+            ...convolved(`${path}.layer.1`, inner, 3, early ? 1 : stride, true),
+            ...convolved(`${path}.layer.2`, out, 1, 1, false),
+          ]
+        : [...convolved(`${path}.layer.0`, out, 3, stride, true), ...convolved(`${path}.layer.1`, out, 3, 1, false)];
+      const changes = stride !== 1 || before !== out;
+      const shortcut = changes ? convolved(`${path}.shortcut`, out, 1, stride, false) : [];
+      before = out;
+      return { kind: 'residual', path, body, shortcut, relu: true };
+    });
+    return { kind: 'group', path: `${root}.${stage}`, layers: blocks };
+  });
+  const pool = { window: [3, 3], stride: [2, 2], padding: [1, 1], dilation: [1, 1], ceil: false } as const;
+  const embedder = 'resnet.embedder';
+  return {
+    image,
+    layers: [
+      {
+        kind: 'group',
+        path: embedder,
+        layers: [
+          { kind: 'group', path: `${embedder}.embedder`, layers: convolved(`${embedder}.embedder`, stem, 7, 2, true) },
+          { kind: 'max_pool', path: `${embedder}.pooler`, ...pool },
+        ],
+      },
+      ...stages,
+      { kind: 'global_pool', path: 'resnet.pooler' },
+      { kind: 'linear', path: 'classifier.1', out: classes, bias: true },
+    ],
+  };
+}
+
+const labelled = ['stage_names', 'out_features', 'out_indices', 'transformers_version', 'problem_type', 'num_labels'];
+
+/** Convolution, batch norm and perhaps ReLU, padded so that stride 1 keeps the size. */
+function convolved(path: string, out: number, window: number, stride: number, relu: boolean): ConvnetLayer[] {
+  const same = Math.floor(window / 2);
+  return [
+    {
+      kind: 'conv',
+      path: `${path}.convolution`,
+      out,
+      window: [window, window],
+      stride: [stride, stride],
+      padding: [same, same],
+      dilation: [1, 1],
+      groups: 1,
+      bias: false,
+    },
+    { kind: 'batch_norm', path: `${path}.normalization`, eps: 1e-5 },
+    ...(relu ? [{ kind: 'relu', path: `${path}.activation` } as const] : []),
+  ];
+}
+
+function list(config: ConfigReader, key: string): readonly number[] {
+  const value = config.value(key);
+  if (Array.isArray(value) && value.every((entry) => Number.isInteger(entry) && entry > 0)) return value;
+  throw new CircuitscopeError('bad_config', `${key} must be a list of whole numbers above 0.`, { at: key });
+}
+
+function pairOf(value: unknown, fallback: Pair | undefined, at: string): Pair {
+  const whole = (entry: unknown): entry is number => typeof entry === 'number' && Number.isInteger(entry) && entry >= 0;
+  if (whole(value)) return [value, value];
+  if (Array.isArray(value) && value.length === 2 && whole(value[0]) && whole(value[1])) return [value[0], value[1]];
+  if (value === undefined && fallback) return fallback;
+  throw new CircuitscopeError('bad_config', `${at} must be one or two whole numbers.`, {
+    at,
+    got: JSON.stringify(value) ?? 'nothing',
+  });
+}
+
+function unknownModule(path: string, type: string): CircuitscopeError {
+  const known = 'Conv2d, BatchNorm2d, ReLU, MaxPool2d, AvgPool2d, AdaptiveAvgPool2d, Flatten, Linear';
+  return new CircuitscopeError('unsupported_architecture', `The module ${path} is a ${type}; supported are ${known}.`, {
+    at: path,
+    expected: known,
+    got: type,
+  });
+}

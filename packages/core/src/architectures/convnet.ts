@@ -1,0 +1,174 @@
+import { CircuitscopeError } from '@circuitscope/schema';
+import { type Checkpoint, openCheckpoint, readStored } from '../checkpoints/index.ts';
+import type { Graph } from '../graph/index.ts';
+import type { Weight, Weights } from '../plan/index.ts';
+import type { Floats } from '../tensor/index.ts';
+import { ConfigReader } from './architecture.ts';
+import { buildConvnet, normStatistics } from './build-convnet.ts';
+import {
+  type ConvnetLayer,
+  type ConvnetSpec,
+  layersFromModules,
+  type ModuleEntry,
+  resnetSpec,
+} from './convnet-spec.ts';
+import { modelType } from './gpt2.ts';
+
+/** A convolution net as a graph over named weights; weights are read when they are first asked for. */
+export interface ConvnetModel {
+  readonly name: string;
+  readonly architecture: 'convnet' | 'resnet';
+  readonly spec: ConvnetSpec;
+  readonly graph: Graph;
+  readonly weights: Weights;
+  readonly checkpoint: Checkpoint;
+  /** How many numbers the stored weights hold that the graph uses. */
+  readonly parameters: number;
+}
+
+export interface ConvnetOptions {
+  /** [height, width] of the images, where the config says nothing of it; 224 × 224 if left out. */
+  readonly size?: readonly [number, number];
+}
+
+/** Opens a convolution net on disk. @throws CircuitscopeError for anything that cannot be run exactly */
+export function loadConvnet(path: string, options: ConvnetOptions = {}): ConvnetModel {
+  return convnetFromCheckpoint(openCheckpoint(path), path.replace(/\/+$/, '').split('/').slice(-2).join('/'), options);
+}
+
+export function convnetFromCheckpoint(
+  checkpoint: Checkpoint,
+  name: string,
+  options: ConvnetOptions = {},
+): ConvnetModel {
+  const architecture = modelType(checkpoint);
+  if (architecture !== 'convnet' && architecture !== 'resnet') {
+    throw new CircuitscopeError('unsupported_architecture', `${checkpoint.path} is not a convolution net.`, {
+      at: checkpoint.path,
+      expected: 'convnet, resnet',
+      got: String(architecture).slice(0, 60),
+    });
+  }
+  const config = ConfigReader.of(checkpoint);
+  const spec = architecture === 'resnet' ? resnetSpec(config, options.size ?? [224, 224]) : sequentialSpec(config);
+  const graph = buildConvnet(spec);
+  const weights = new Map<string, Weight>();
+  const used = new Set<string>();
+  const stored = (tensor: string, shape: readonly number[]): (() => Floats) => {
+    const found = checkpoint.tensors.get(tensor);
+    if (!found || found.shape.join() !== shape.join()) {
+      throw new CircuitscopeError(
+        found ? 'shape_mismatch' : 'missing_tensor',
+        `${checkpoint.path} needs the tensor ${tensor} as [${shape.join(', ')}]${found ? `, not [${found.shape.join(', ')}]` : ''}.`,
+        {
+          at: `${checkpoint.path}: ${tensor}`,
+          expected: shape.join(' × '),
+          got: found?.shape.join(' × ') ?? 'nothing',
+        },
+      );
+    }
+    used.add(tensor);
+    return once(() => readStored(found));
+  };
+  const put = (weight: string, shape: readonly number[], read: () => Floats): void =>
+    void weights.set(weight, { name: weight, shape, read });
+  const norms = new Map(
+    layersOf(spec.layers).flatMap((layer) => (layer.kind === 'batch_norm' ? [[layer.path, layer]] : [])),
+  );
+  const linear = new Set(
+    layersOf(spec.layers).flatMap(({ kind, path }) => (kind === 'linear' ? [`${path}.weight`] : [])),
+  );
+  for (const { name: weight, shape } of graph.params) {
+    const path = weight.slice(0, weight.lastIndexOf('.'));
+    const part = weight.slice(path.length + 1);
+    const norm = norms.get(path);
+    if (norm && normStatistics.some((statistic) => statistic === part)) {
+      const [mean, variance] = ['mean', 'var'].map((what) => stored(`${path}.running_${what}`, shape));
+      const inverse = (at: number): number => 1 / Math.sqrt((variance?.()[at] ?? 0) + norm.eps);
+      const value = (at: number): number => (part === 'shift' ? -(mean?.()[at] ?? 0) * inverse(at) : inverse(at));
+      put(
+        weight,
+        shape,
+        once(() => Float64Array.from({ length: shape[0] ?? 0 }, (_, at) => value(at))),
+      );
+    } else if (linear.has(weight)) {
+      const [into = 0, out = 0] = shape;
+      const read = stored(weight, [out, into]);
+      put(
+        weight,
+        shape,
+        once(() => transposed(read(), out, into)),
+      );
+    } else put(weight, shape, stored(weight, shape));
+  }
+  const unread = [...checkpoint.tensors.keys()].filter(
+    (tensor) => !used.has(tensor) && !/\.num_batches_tracked$/.test(tensor),
+  );
+  if (unread.length > 0) {
+    throw new CircuitscopeError(
+      'unknown_tensor',
+      `${checkpoint.path} holds tensors that this net has no use for: ${unread.slice(0, 4).join(', ')}.`,
+      { at: checkpoint.path, got: unread.slice(0, 4).join(', ') },
+    );
+  }
+  const parameters = [...used].reduce(
+    (sum, tensor) => sum + (checkpoint.tensors.get(tensor)?.shape ?? []).reduce((a, b) => a * b, 1),
+    0,
+  );
+  return { name, architecture, spec, graph, weights, checkpoint, parameters };
+}
+
+/** A net in memory, from its modules: for tests and for nets that were just trained. */
+export function convnetConfig(image: readonly number[], modules: readonly ModuleEntry[]) {
+  return { model_type: 'convnet', image, layers: modules };
+}
+
+/** Every layer, those inside groups and residual blocks too. */
+export function layersOf(layers: readonly ConvnetLayer[]): readonly ConvnetLayer[] {
+  return layers.flatMap((layer) =>
+    layer.kind === 'group'
+      ? [layer, ...layersOf(layer.layers)]
+      : layer.kind === 'residual'
+        ? [layer, ...layersOf(layer.body), ...layersOf(layer.shortcut)]
+        : [layer],
+  );
+}
+
+function sequentialSpec(config: ConfigReader): ConvnetSpec {
+  const image = config.value('image');
+  const modules = config.value('layers');
+  config.finish(['model_type', 'architectures', 'name', 'seed', 'classes']);
+  if (!Array.isArray(image) || image.length !== 3 || !image.every((size) => Number.isInteger(size) && size > 0)) {
+    throw new CircuitscopeError('bad_config', 'image must be [channels, height, width].', { at: 'image' });
+  }
+  const isModule = (entry: unknown): entry is ModuleEntry =>
+    typeof entry === 'object' &&
+    entry !== null &&
+    'path' in entry &&
+    typeof entry.path === 'string' &&
+    'type' in entry &&
+    typeof entry.type === 'string' &&
+    'arguments' in entry;
+  if (!Array.isArray(modules) || !modules.every(isModule)) {
+    throw new CircuitscopeError('bad_config', 'layers must list modules with path, type and arguments.', {
+      at: 'layers',
+    });
+  }
+  const [channels, height, width] = image;
+  return { image: [channels, height, width], layers: layersFromModules(modules) };
+}
+
+/** A stored [out, in] as [in, out]. */
+function transposed(data: Floats, out: number, into: number): Floats {
+  const made = new Float32Array(data.length);
+  for (let o = 0; o < out; o++) for (let i = 0; i < into; i++) made[i * out + o] = data[o * into + i] ?? 0;
+  return made;
+}
+
+function once(make: () => Floats): () => Floats {
+  let made: Floats | undefined;
+  return () => {
+    made ??= make();
+    return made;
+  };
+}
