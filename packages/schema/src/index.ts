@@ -1,3 +1,4 @@
+export * from './alignment.ts';
 export * from './canonical-json.ts';
 export * from './circuit.ts';
 export * from './circuit-edge.ts';
@@ -34,3 +35,4 @@ export * from './unit.ts';
 export * from './unit-label.ts';
 export * from './value.ts';
 export { CURRENT_VERSION, type RecordKind, upgrade } from './versions/upgrade.ts';
+export * from './zoo-check.ts';

@@ -27,6 +27,7 @@ import { Site } from './site.ts';
 import { Task } from './task.ts';
 import { ReaderRef, UnitRef } from './unit.ts';
 import { Value } from './value.ts';
+import { ZooCheck } from './zoo-check.ts';
 
 const RECORDS = {
   circuit: Circuit,
@@ -34,6 +35,7 @@ const RECORDS = {
   circuit_metric: CircuitMetric,
   circuit_node: CircuitNode,
   comparison: Comparison,
+  zoo_check: ZooCheck,
   edge_weight: EdgeWeight,
   estimate: Estimate,
   evidence: Evidence,

@@ -8,11 +8,13 @@ import { type Plan, parsePlan } from './plan.ts';
 import { parseReport, type Report } from './report.ts';
 import { parseRunRecord, type RunRecord } from './run-record.ts';
 import { parseTask, type Task } from './task.ts';
+import { parseZooCheck, type ZooCheck } from './zoo-check.ts';
 
 /** A record that stands in a file of its own. */
 export type StoredRecord =
   | Circuit
   | Comparison
+  | ZooCheck
   | Hypothesis
   | HypothesisOutcome
   | LedgerEntry
@@ -24,6 +26,7 @@ export type StoredRecord =
 const PARSERS = {
   circuit: parseCircuit,
   comparison: parseComparison,
+  zoo_check: parseZooCheck,
   hypothesis: parseHypothesis,
   hypothesis_outcome: parseHypothesisOutcome,
   ledger_entry: parseLedgerEntry,

@@ -17,6 +17,7 @@ import type { Edge } from '../graph/index.ts';
 import { composition } from './composition.ts';
 import type { Discovered } from './discover.ts';
 import type { EdgeEffects } from './edge-effects.ts';
+import { asEffects } from './edge-scores.ts';
 import { effectiveWeights } from './effective-weights.ts';
 import type { Proof } from './prove.ts';
 import { cutWeights, identified, metricsOf, minimalityEvidence, weightEditEvidence } from './proven-record.ts';
@@ -46,6 +47,9 @@ export interface CircuitParts {
   readonly provenance: Provenance;
 }
 
+/** Edges of a record that all get weights without a run, whatever found them. */
+const WEIGHED = 1024;
+
 /** The record that the workspace keeps and the pages draw. Checked by the schema before it leaves. */
 export function circuitRecord(parts: CircuitParts): Circuit {
   const { data, discovered, edges, model, modelRef, name, proof, provenance } = parts;
@@ -53,6 +57,9 @@ export function circuitRecord(parts: CircuitParts): Circuit {
   const nodes = nodesOf(edges, model.spec, parts.nodeEvidence ?? new Map());
   const minimality = proof ? minimalityEvidence(proof) : new Map<string, Evidence>();
   const cuts = cutWeights(parts.effects, parts.attention);
+  const estimates = estimatedWeights(parts);
+  const weighed = weighedEdges(parts);
+  const partners = discovered.edges.filter((edge) => weighed.has(edgeLabel(edge)));
   const body = {
     kind: 'circuit' as const,
     version: 1 as const,
@@ -69,15 +76,19 @@ export function circuitRecord(parts: CircuitParts): Circuit {
         (node): CircuitEdge => ({
           ...nameOf(edge, node),
           inCircuit: kept.has(label),
-          weights: [...cuts(label), ...staticWeights(edge, node, parts)],
+          weights: [
+            ...cuts(label),
+            ...estimates(label),
+            ...(weighed.has(label) ? staticWeights(edge, node, parts.model, partners) : []),
+          ],
           ...(needed ? { evidence: [needed] } : {}),
         }),
       );
     }),
     prune: {
       rule: discovered.prune.rule,
-      threshold: discovered.prune.rule === 'threshold' ? discovered.prune.threshold : discovered.prune.recover,
-      weight: 'patch_effect' as const,
+      threshold: 'threshold' in discovered.prune ? discovered.prune.threshold : discovered.prune.recover,
+      weight: discovered.ranking ? ('attribution' as const) : ('patch_effect' as const),
       ablation: discovered.effects.ablation,
       metric: discovered.effects.metric,
     },
@@ -87,6 +98,12 @@ export function circuitRecord(parts: CircuitParts): Circuit {
     provenance,
   };
   return identified(body, 'the circuit that was found');
+}
+
+/** Products of matrices take longer than estimates: where these ranked thousands, only edges that were cut get them. */
+function weighedEdges({ edges, discovered }: CircuitParts): ReadonlySet<string> {
+  const few = !discovered.ranking || edges.length <= WEIGHED;
+  return new Set((few ? edges : discovered.effects.effects.map(({ edge }) => edge)).map(edgeLabel));
 }
 
 function nodesOf(
@@ -147,10 +164,10 @@ export function recordIds(edges: readonly Edge[], counts: HeadCounts): ReadonlyM
 }
 
 /** What the weights alone say: signed effective weights, unsigned composition with its baseline. */
-function staticWeights(edge: Edge, { unit: node }: ReadingNode, { model, discovered }: CircuitParts): EdgeWeight[] {
+function staticWeights(edge: Edge, { unit: node }: ReadingNode, model: Model, circuit: readonly Edge[]): EdgeWeight[] {
   const weights: EdgeWeight[] = [];
   const head = node.kind === 'head' ? node.head : undefined;
-  const partners = partnersOf(edge, head, discovered.edges, model.spec);
+  const partners = partnersOf(edge, head, circuit, model.spec);
   for (const { kind, from, to, value } of effectiveWeights(model, edge, partners, head)) {
     const unit = kind === 'effective_qk' ? 'attention score' : 'logit';
     const stage = kind === 'effective_qk' ? { stage: 'pre_activation' as const } : {};
@@ -174,6 +191,27 @@ function staticWeights(edge: Edge, { unit: node }: ReadingNode, { model, discove
     });
   }
   return weights;
+}
+
+/** What a first-order method said of an edge. */
+function estimatedWeights({ discovered: { ranking, effects }, data }: CircuitParts): (label: string) => EdgeWeight[] {
+  const values = ranking ? asEffects(ranking) : null;
+  const places = new Map(ranking?.edges.map((edge, at) => [edgeLabel(edge), at]));
+  return (label) => {
+    const value = values?.[places.get(label) ?? -1];
+    if (!ranking || value === undefined || Number.isNaN(value)) return [];
+    return [
+      {
+        kind: 'attribution',
+        value,
+        method: ranking.method,
+        sign: 'clean_minus_cut',
+        unit: effects.metric,
+        ablation: effects.ablation,
+        n: data.examples,
+      },
+    ];
+  };
 }
 
 /** The circuit's writers into the other side of the same query head's score; the token embedding where there is none. */

@@ -2,6 +2,7 @@ import { type Ablation, edgeLabel, unitLabel } from '@circuitscope/schema';
 import type { Edge } from '../graph/index.ts';
 import type { Engine } from '../plan/index.ts';
 import { type EdgeEffects, edgeEffects } from './edge-effects.ts';
+import type { EdgeScores } from './edge-scores.ts';
 import { cutEdges, type MeasureOptions, type Metric, meanValue, measure, sourceRuns } from './measure.ts';
 import { type HeadCounts, headCounts, queryHeads } from './query-heads.ts';
 import type { TaskData } from './task-data.ts';
@@ -17,10 +18,19 @@ export type PruneBy =
   | { readonly rule: 'threshold'; readonly threshold: number }
   | { readonly rule: 'backward'; readonly recover: number };
 
+/** How edges were left out by methods that do not cut every edge: see `discoverBy`. */
+export type KeptBy =
+  | PruneBy
+  | { readonly rule: 'best'; readonly recover: number }
+  | { readonly rule: 'acdc'; readonly threshold: number };
+
 export interface Discovered {
   readonly edges: readonly Edge[];
+  /** Exact effects: of every edge, or of the best that were kept where a ranking found them. */
   readonly effects: EdgeEffects;
-  readonly prune: PruneBy;
+  readonly prune: KeptBy;
+  /** The scores that edges were kept by, where these are estimates. */
+  readonly ranking?: EdgeScores;
   /** Metric of the whole model, of the circuit alone and with every edge cut, on the data that found it. */
   readonly whole: number;
   readonly alone: number;

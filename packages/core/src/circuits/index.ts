@@ -4,9 +4,29 @@ export { acdcOrderDependence, type OrderDependence } from './acdc-order-dependen
 export { acdcOrderFree, orderFreeScores } from './acdc-order-free.ts';
 export { acdcSweepScores } from './acdc-sweep-scores.ts';
 export { attentionOnAnswer } from './attention-on-answer.ts';
+export {
+  type AttributionPatching,
+  attributionOfUnits,
+  attributionPatching,
+  type SiteAttribution,
+} from './attribution-patching.ts';
+export {
+  type AttributionRows,
+  attributionRows,
+  type RowOptions,
+  type RowTarget,
+  type SourceBlock,
+  type SourceKind,
+} from './attribution-rows.ts';
 export { breakingEdit, randomEdit, type SubspaceEdit } from './breaking-edit.ts';
 export { type CircuitParts, circuitRecord, recordIds } from './circuit-record.ts';
 export { collapse } from './collapse.ts';
+export {
+  compareEstimates,
+  type Estimate,
+  type EstimateReport,
+  type EstimatesReport,
+} from './compare-estimates.ts';
 export { type Composition, composition, randomBaseline } from './composition.ts';
 export { type ComposedPair, type CompositionTableOptions, compositionTable } from './composition-table.ts';
 export {
@@ -15,8 +35,11 @@ export {
   type Discovered,
   type DiscoverOptions,
   discoverCircuit,
+  type KeptBy,
   type PruneBy,
 } from './discover.ts';
+export { type DiscoveryMethod, discoverBy, scoresBy } from './discover-by.ts';
+export { type EapOptions, eapScores } from './eap.ts';
 export { type Bounds, type EdgeEffect, type EdgeEffects, edgeEffects } from './edge-effects.ts';
 export {
   asEffects,
@@ -63,6 +86,7 @@ export {
   type RankAgreement,
   type SetAgreement,
 } from './judge-edges.ts';
+export { linearisedPathPatch } from './linearised-path-patch.ts';
 export { type LiveEffect, liveEffect } from './live-effect.ts';
 export { edgesBehind, type MacroEffectOptions, macroEffects } from './macro-effects.ts';
 export {
@@ -78,6 +102,8 @@ export {
   sourceRuns,
 } from './measure.ts';
 export { type Harm, harmOf, type SearchMetric } from './measure-harm.ts';
+export { type GradientMetric, metricTarget } from './metric-target.ts';
+export { type PatchedPath, type PathOptions, type PathPatch, pathPatch } from './path-patch.ts';
 export { type AgainstRandom, type MinimalityOfEdge, type Proof, type ProveOptions, proveCircuit } from './prove.ts';
 export { type ProvenParts, provenRecord } from './proven-record.ts';
 export {

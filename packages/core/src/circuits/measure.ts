@@ -59,7 +59,8 @@ export function meanOf(values: ArrayLike<number>): number {
   return sum / values.length;
 }
 
-function readoutFor(metric: Metric, { at, answer, wrong, clean, end, task }: TaskData): Readout {
+/** What a plan reads for a metric. */
+export function readoutFor(metric: Metric, { at, answer, wrong, clean, end, task }: TaskData): Readout {
   switch (metric) {
     case 'logit_diff':
       return { kind: 'logitDiff', at, answer: [...answer], wrong: [...wrong] };

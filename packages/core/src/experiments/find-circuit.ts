@@ -1,11 +1,19 @@
-import { type Ablation, type Circuit, CircuitscopeError, type Evidence, type Task } from '@circuitscope/schema';
+import {
+  type Ablation,
+  type Circuit,
+  CircuitscopeError,
+  type Evidence,
+  edgeLabel,
+  type Task,
+} from '@circuitscope/schema';
 import { type Model, modelRef } from '../architectures/index.ts';
 import {
   attentionOnAnswer,
   circuitRecord,
   cutEdges,
   type Discovered,
-  discoverCircuit,
+  type DiscoveryMethod,
+  discoverBy,
   hashTask,
   type Metric,
   meanValue,
@@ -14,7 +22,7 @@ import {
   sourceRuns,
   taskData,
 } from '../circuits/index.ts';
-import { decompose, edgesOf } from '../graph/index.ts';
+import { decompose, type Edge, edgesOf } from '../graph/index.ts';
 import type { Engine, RunOptions } from '../plan/index.ts';
 import { effectsOfCuts } from './test-circuit.ts';
 import { numericsVersion, TOOL_VERSION } from './versions.ts';
@@ -29,6 +37,8 @@ export interface FindCircuitOptions {
   readonly metric: Metric;
   readonly ablation: Ablation;
   readonly prune: PruneBy;
+  /** `exact` by default. */
+  readonly method?: DiscoveryMethod;
   /** Where the model can be opened again: a path or `zoo:NAME`. */
   readonly source: string;
   readonly run?: Pick<RunOptions, 'signal' | 'memoryBytes' | 'threads' | 'onProgress'>;
@@ -42,6 +52,7 @@ export interface FindCircuitOptions {
  */
 export async function findCircuit(engine: Engine, model: Model, options: FindCircuitOptions): Promise<Circuit> {
   const { name, task, how, seeds, metric, ablation, prune, source, run = {} } = options;
+  const { method = { kind: 'exact' } } = options;
   const { onProgress, ...quiet } = run;
   const step = (from: number, to: number) => ({
     ...quiet,
@@ -50,28 +61,34 @@ export async function findCircuit(engine: Engine, model: Model, options: FindCir
   const data = taskData(task);
   const edges = edgesOf(decompose(model.graph));
   if (prune.rule === 'backward') await requireRange();
-  const discovered = await discoverCircuit(engine, data, edges, { ablation, metric, prune, ...step(0, 0.7) });
+  const discovered = await discoverBy(engine, data, edges, { method, ablation, metric, prune, ...step(0, 0.7) });
   const others = (['zero', 'resample'] as const).filter((other) => other !== ablation);
-  const effects = [discovered.effects, ...(await effectsOfCuts(engine, data, edges, metric, others, step(0.7, 1)))];
+  const measured = discovered.effects.effects.map(({ edge }) => edge);
+  const effects = [discovered.effects, ...(await effectsOfCuts(engine, data, measured, metric, others, step(0.7, 1)))];
   return circuitRecord({
     model,
     modelRef: { ...(await modelRef(model)), source },
     name,
     description: describeCircuit(discovered, edges.length),
     data,
-    edges,
+    edges: method.kind !== 'exact' && edges.length > LISTED ? discovered.edges : edges,
     discovered,
     evidence: ends(discovered, data.examples),
     effects,
-    attention: await attentionOnAnswer(engine, data, discovered.edges, ablation, quiet),
+    attention: await attentionOnAnswer(engine, data, readable(discovered), ablation, quiet),
     proof: null,
     weightEdit: null,
     provenance: {
       tool: 'circuitscope',
       toolVersion: TOOL_VERSION,
       numericsVersion: numericsVersion(engine.executor.info),
-      method: 'exact edge patching with pruning',
-      parameters: { ablation, metric, prune: { ...prune } },
+      method: discovered.ranking?.method ?? METHODS[method.kind],
+      parameters: {
+        ablation,
+        metric,
+        prune: { ...prune },
+        ...(method.kind === 'exact' ? {} : { method: { ...method } }),
+      },
       seeds: [...seeds],
       data: [{ hash: hashTask(task), n: data.examples, how: `${how}; found the circuit` }],
     },
@@ -90,13 +107,41 @@ export async function findCircuit(engine: Engine, model: Model, options: FindCir
   }
 }
 
+/** Edges outside a circuit are kept in its record up to so many, where they were not cut one by one. */
+const LISTED = 4096;
+
+const METHODS: Readonly<Record<DiscoveryMethod['kind'], string>> = {
+  exact: 'exact edge patching with pruning',
+  acdc: 'ACDC',
+  eap: 'EAP',
+  'eap-ig': 'EAP-IG',
+  attribution: 'attribution patching',
+};
+
+/** Edges of the circuit whose exact effects were measured: all of them, unless a ranking kept very many. */
+function readable({ edges, effects }: Discovered): Edge[] {
+  const measured = new Set(effects.effects.map(({ edge }) => edgeLabel(edge)));
+  return edges.filter((edge) => measured.has(edgeLabel(edge)));
+}
+
 /** The rule by which a circuit was found, and how much it kept. */
-export function describeCircuit({ prune, effects, edges }: Discovered, all: number): string {
-  const rule =
-    prune.rule === 'threshold'
-      ? `every edge whose cut, alone, moves the ${effects.metric} by more than ${prune.threshold}`
-      : `edges dropped from the logits down, weakest first, while the rest still recovers ${Math.round(100 * prune.recover)} % of the ${effects.metric}`;
-  return `${edges.length} of ${all} edges: ${rule}; ${effects.ablation} ablation.`;
+export function describeCircuit({ prune, effects, edges, ranking }: Discovered, all: number): string {
+  return `${edges.length} of ${all} edges: ${ruleText()}; ${effects.ablation} ablation.`;
+
+  function ruleText(): string {
+    switch (prune.rule) {
+      case 'threshold':
+        return ranking
+          ? `every edge whose ${effects.metric} score by ${ranking.method} is larger than ${prune.threshold} in size`
+          : `every edge whose cut, alone, moves the ${effects.metric} by more than ${prune.threshold}`;
+      case 'backward':
+        return `edges dropped from the logits down, weakest first, while the rest still recovers ${Math.round(100 * prune.recover)} % of the ${effects.metric}`;
+      case 'best':
+        return `the best by ${ranking?.method ?? 'rank'} that recover ${Math.round(100 * prune.recover)} % of the ${effects.metric}`;
+      case 'acdc':
+        return `ACDC, every edge that does at least ${prune.threshold} harm to the ${effects.metric} when it is cut beside those before`;
+    }
+  }
 }
 
 function ends({ effects, whole, alone, empty }: Discovered, n: number): Evidence[] {

@@ -6,6 +6,7 @@ import type { Step } from './step.ts';
 export const CURRENT_VERSION = {
   circuit: 1,
   comparison: 1,
+  zoo_check: 1,
   hypothesis: 1,
   hypothesis_outcome: 1,
   ledger_entry: 1,
@@ -21,6 +22,7 @@ export type RecordKind = keyof typeof CURRENT_VERSION;
 const STEPS: { readonly [K in RecordKind]: { readonly [version: number]: Step } } = {
   circuit: { 0: circuitFrom0 },
   comparison: {},
+  zoo_check: {},
   hypothesis: {},
   hypothesis_outcome: {},
   ledger_entry: {},
