@@ -7,6 +7,7 @@ export * from './dictionaries/index.ts';
 export * from './experiments/index.ts';
 export * from './features/index.ts';
 export * from './graph/index.ts';
+export * from './interventions/index.ts';
 export * from './kernels/index.ts';
 export * from './plan/index.ts';
 export * from './statistics/index.ts';

@@ -12,6 +12,22 @@ export {
 } from './optimiser.ts';
 export type { ExportedModel, Measurement, Metrics, Recipe, TrainableModel, Trained } from './recipe.ts';
 export { findRecipe, recipes } from './recipes/index.ts';
+export { antipodalLoss, crossover, dedicatedLoss } from './recipes/superposition-bounds.ts';
+export {
+  type BestOfSeeds,
+  type BestOfSeedsOptions,
+  bestOfSeeds,
+  type PhaseCell,
+  phaseCell,
+  superpositionLoss,
+  type ToySizes,
+} from './recipes/superposition-phases.ts';
+export {
+  type FeatureGeometry,
+  featureGeometry,
+  type ToySuperpositionOptions,
+  toySuperposition,
+} from './recipes/toy-superposition.ts';
 export { learningRateFactor, type Schedule } from './schedule.ts';
 export { type ToyBias, type ToyTransformer, type ToyTransformerOptions, toyTransformer } from './toy-transformer.ts';
 export { type Training, type TrainOptions, train } from './train.ts';

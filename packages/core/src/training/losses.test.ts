@@ -79,9 +79,20 @@ test('class cross entropy of even logits is log of the classes, and ignored exam
   });
 });
 
+test('one answer an example needs no second axis', async () => {
+  const { graph } = linear(2, 4, [4]);
+  const loss = classLoss(graph);
+  expect(loss.graph.nodes[loss.loss]?.shape).toEqual(['batch']);
+  const trainer = train({ graph, loss, weights: new Map([['W', tensor([2, 4], new Float32Array(8))]]) });
+  const inputs = { x: Float32Array.of(1, 0, 0, 2), targets: Int32Array.of(2, 0) };
+  const batch = { batch: 2, pos: 1, inputs, lossWeights: Float64Array.of(0.5, 0.5) };
+  expect((await trainer.step(batch)).loss).toBeCloseTo(Math.log(4), 6);
+});
+
 test('logits of another rank are no classes, and an input that is missing is named', async () => {
   const { graph } = linear(2, 4, [4]);
-  expect(() => classLoss(graph)).toThrow('needs logits of shape [batch, n, classes]');
+  const alone = { ...graph, nodes: graph.nodes.map((node) => ({ ...node, shape: node.shape.slice(0, 1) })) };
+  expect(() => classLoss(alone)).toThrow('needs logits of shape [batch, classes]');
   const trainer = train({
     graph,
     loss: squaredErrorLoss(graph, { target: { kind: 'input' } }),

@@ -3,18 +3,18 @@ import type { Graph } from '../graph/index.ts';
 import { addInput, type LossGraph, withLoss } from '../plan/index.ts';
 
 /**
- * Cross entropy of the graph's output [batch, n, classes] with the input `targets`, i32 [batch, n], −100 where not counted.
- * A classifier of one answer has n = 1.
+ * Cross entropy of the graph's output [batch, n, classes] with the input `targets`, i32 [batch, n], −100 where not counted;
+ * of one answer an example, [batch, classes], the targets are [batch].
  * @throws CircuitscopeError `bad_loss` for an output of another rank
  */
 export function classLoss(graph: Graph): LossGraph {
   const logits = graph.nodes[graph.output]?.shape ?? [];
-  if (logits.length !== 3) {
+  if (logits.length !== 3 && logits.length !== 2) {
     throw new CircuitscopeError(
       'bad_loss',
-      'A class loss needs logits of shape [batch, n, classes]; give n = 1 for one answer.',
+      'A class loss needs logits of shape [batch, classes] or [batch, n, classes].',
       {
-        expected: '[batch, n, classes]',
+        expected: '[batch, classes] or [batch, n, classes]',
         got: `[${logits.join(', ')}]`,
       },
     );

@@ -25,9 +25,19 @@ export const recipes: readonly Recipe[] = [
   toySuperposition({
     ...five,
     name: 'toy-superposition-pairs',
-    title: 'The same features, active one time in ten',
-    shows: 'Four features as two antipodal pairs, half a dimension each; the fifth vanishes.',
-    sparsity: 0.9,
+    title: 'The same features, active one time in five',
+    shows: 'Four features as two antipodal pairs, half a dimension each; one of the five vanishes.',
+    sparsity: 0.8,
+  }),
+  toySuperposition({
+    name: 'toy-superposition-wide',
+    title: 'Superposition of twenty features in five dimensions',
+    shows:
+      'More features than dimensions, the more the rarer they are active; their shares of a dimension sum to five at most.',
+    features: 20,
+    hidden: 5,
+    decay: 0.9,
+    sparsity: 0.95,
   }),
 ];
 

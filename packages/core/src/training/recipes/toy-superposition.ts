@@ -5,7 +5,7 @@ import { initialise, zero } from '../initialise.ts';
 import { squaredErrorLoss } from '../losses.ts';
 import type { Metrics, Recipe } from '../recipe.ts';
 
-// Elhage et al., Toy Models of Superposition, 2022: five sparse features through a bottleneck of two.
+// Elhage et al., Toy Models of Superposition, 2022: sparse features through a bottleneck.
 
 export interface ToySuperpositionOptions {
   readonly name: string;
@@ -76,7 +76,7 @@ export function toySuperposition(options: ToySuperpositionOptions): Recipe {
       }
       return { batch: BATCH, pos: 1, inputs: { x: values, importance }, lossWeights };
     },
-    evaluate: ({ weights }) => geometry(weights, hidden, features),
+    evaluate: ({ weights }) => geometry(weights.get(W)),
     export: (weights) => ({
       config: { model_type: 'toy_superposition', n_features: features, n_hidden: hidden },
       tensors: weights,
@@ -84,25 +84,52 @@ export function toySuperposition(options: ToySuperpositionOptions): Recipe {
   };
 }
 
-/** ‖W_i‖ and D_i = ‖W_i‖²/Σ_j(Ŵ_i·W_j)² of each feature, the share of a hidden dimension that it has for itself. */
-function geometry(weights: ReadonlyMap<string, Tensor>, hidden: number, features: number): Metrics {
-  const W = weights.get('W')?.data ?? [];
+/** More features than these are summed up in the log; the weights tell each. */
+const LISTED = 8;
+
+export interface FeatureGeometry {
+  /** ‖W_i‖ of each feature. */
+  readonly norms: readonly number[];
+  /** D_i = ‖W_i‖²/Σ_j(Ŵ_i·W_j)², the share of a hidden dimension that a feature has for itself; they sum to rank W at most. */
+  readonly dimensionality: readonly number[];
+  /** m/‖W‖², hidden dimensions per feature that is there. */
+  readonly dimensionsPerFeature: number;
+}
+
+/** How features [hidden, features] stand to each other. */
+export function featureGeometry({ shape: [hidden = 0, features = 0], data: W }: Tensor): FeatureGeometry {
   const dot = (i: number, j: number): number => {
     let sum = 0;
     for (let h = 0; h < hidden; h++) sum += (W[h * features + i] ?? 0) * (W[h * features + j] ?? 0);
     return sum;
   };
-  const metrics: { [name: string]: number } = {};
+  const [norms, dimensionality]: [number[], number[]] = [[], []];
   let total = 0;
   for (let i = 0; i < features; i++) {
     const square = dot(i, i);
     total += square;
     let crossing = 0;
     for (let j = 0; j < features; j++) crossing += dot(i, j) * dot(i, j);
-    metrics[`norm.${i}`] = Math.sqrt(square);
-    metrics[`dimensionality.${i}`] = crossing > 0 ? (square * square) / crossing : 0;
+    norms.push(Math.sqrt(square));
+    dimensionality.push(crossing > 0 ? (square * square) / crossing : 0);
   }
-  metrics.dimensionsPerFeature = total > 0 ? hidden / total : 0;
+  return { norms, dimensionality, dimensionsPerFeature: total > 0 ? hidden / total : 0 };
+}
+
+function geometry(W: Tensor | undefined): Metrics {
+  if (!W) return {};
+  const { norms, dimensionality, dimensionsPerFeature } = featureGeometry(W);
+  const metrics: { [name: string]: number } = {};
+  if (norms.length <= LISTED) {
+    for (const [i, norm] of norms.entries()) {
+      metrics[`norm.${i}`] = norm;
+      metrics[`dimensionality.${i}`] = dimensionality[i] ?? 0;
+    }
+  } else {
+    metrics.featuresOfHalfNorm = norms.filter((norm) => norm > 0.5).length;
+    metrics.dimensionalitySum = dimensionality.reduce((a, b) => a + b, 0);
+  }
+  metrics.dimensionsPerFeature = dimensionsPerFeature;
   return metrics;
 }
 
