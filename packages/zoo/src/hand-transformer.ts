@@ -165,7 +165,7 @@ function turn(data: Float64Array, rows: number, width: number, basis: Float64Arr
 }
 
 /** A random orthogonal matrix: Gram and Schmidt on Gaussian rows, twice for accuracy. */
-function rotation(width: number, seed: number): Float64Array {
+export function rotation(width: number, seed: number): Float64Array {
   const rng = new Rng(seed, 'zoo/rotation');
   const rows: Float64Array[] = [];
   for (let row = 0; row < width; row++) {

@@ -1,5 +1,7 @@
 import type { Edge, Model } from '@circuitscope/core';
-import { type Cell, diagonal, type HandHead, handTransformer, range } from './hand-transformer.ts';
+import type { AlignedPart, Alignment } from '@circuitscope/schema';
+import { type Cell, diagonal, type HandHead, handTransformer, range, rotation } from './hand-transformer.ts';
+import { inductionInputs, inductionProgram } from './induction-program.ts';
 import { repeatedPermutations } from './repeated-permutations.ts';
 import { type ExpectedFailure, type Truth, truthOf, type ZooMember } from './zoo-member.ts';
 
@@ -107,6 +109,32 @@ const saturated: ExpectedFailure = {
 const tokens = ['<bos>', ...range(VOCAB - 1).map((i) => String.fromCharCode(97 + i))];
 const small: Stream = { tok: 0, pos: VOCAB, prev: VOCAB + CONTEXT, width: 2 * VOCAB + CONTEXT };
 
+/** Where the variables of the induction program lie. In a turned stream a block is the span of rows of the rotation. */
+function alignment(at: Stream, turned?: number): Alignment {
+  const basis = turned === undefined ? null : rotation(at.width, turned);
+  const block = (from: number): Pick<AlignedPart, 'units' | 'directions'> =>
+    basis
+      ? { directions: range(VOCAB).map((i) => [...basis.subarray((from + i) * at.width, (from + i + 1) * at.width)]) }
+      : { units: [from, from + VOCAB] };
+  return {
+    tokens: { site: 'hook_embed', ...block(at.tok), encoding: 'one_hot' },
+    previous: { site: 'blocks.0.hook_attn_out', ...block(at.prev), encoding: 'one_hot' },
+    match: { site: 'blocks.1.attn.hook_pattern', head: [0] },
+    copied: { site: 'blocks.1.hook_attn_out', ...block(at.tok), encoding: 'one_hot' },
+  };
+}
+
+const algorithm: Pick<ZooMember, 'program' | 'inputs'> = {
+  program: inductionProgram({ vocab: VOCAB, bos: 0 }),
+  inputs: (options) =>
+    inductionInputs({
+      ...options,
+      name: 'induction-handwritten',
+      bos: 0,
+      words: range(VOCAB - 1).map((i) => i + 1),
+    }).map((tokens) => ({ tokens })),
+};
+
 /** Two layers of one head each, 12 edges, 7 of them written. */
 export const handwrittenInduction: ZooMember = {
   name: 'induction-handwritten',
@@ -122,6 +150,8 @@ export const handwrittenInduction: ZooMember = {
   truth,
   bos: 0,
   tokens,
+  ...algorithm,
+  alignment: alignment(small),
   expectedFailures: [saturated],
 };
 
@@ -138,6 +168,7 @@ export const rotatedInduction: ZooMember = {
       layers: [[previousTokenHead(small)], [inductionHead(small)]],
     }),
   task: (options) => repeatedPermutations('induction-handwritten-rotated', VOCAB, options),
+  alignment: alignment(small, 1),
 };
 
 // With distractors the stream has two more blocks: `junk` V, which a pair of heads writes and cancels, and `done` 1,
@@ -197,6 +228,8 @@ export const inductionWithDistractors: ZooMember = {
   truth: [],
   bos: 0,
   tokens,
+  ...algorithm,
+  alignment: alignment(wide),
   expectedFailures: [
     saturated,
     {

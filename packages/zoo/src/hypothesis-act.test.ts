@@ -78,7 +78,7 @@ describe('a locked test', () => {
     const { claim } = await runHypothesisAct(engine, model, { bos: 0, seed: 1, at: AT });
     const { hypothesis } = claim.locked;
     // Heads of layer 0 that do nothing of the sort.
-    const units = [0, 1, 2].map((head) => ({ kind: 'head' as const, layer: 0, head }));
+    const units = [0, 1, 3].map((head) => ({ kind: 'head' as const, layer: 0, head }));
     const wrong = { ...hypothesis, name: 'wrong-heads', definition: { ...hypothesis.definition, units } };
     const outcome = await testHypothesis(lockHypothesis(wrong, { at: AT, ranges: inductionRanges }), engine, model);
     expect(outcome.verdict).not.toBe('corroborated');

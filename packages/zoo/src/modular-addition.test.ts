@@ -1,4 +1,12 @@
-import { chooseExecutor, engineFor, makePlan, readoutTensor, referenceExecutor, runPlan } from '@circuitscope/core';
+import {
+  chooseExecutor,
+  engineFor,
+  makePlan,
+  partScope,
+  readoutTensor,
+  referenceExecutor,
+  runPlan,
+} from '@circuitscope/core';
 import { describe, expect, test } from 'vitest';
 import { modularAddition, modularAddition13, modularAddition113 } from './modular-addition.ts';
 import type { ZooMember } from './zoo-member.ts';
@@ -89,12 +97,12 @@ describe('addition modulo 13', () => {
     const sites = ['hook_embed', 'blocks.0.hook_attn_out', 'blocks.0.hook_mlp_out'];
     const capture = makePlan(model.graph, { readouts: sites.map((site) => ({ kind: 'capture', at: { site } })) });
     const source = await runPlan(engine, capture, { tokens: [other] });
-    for (const [name, { site, units }] of Object.entries(modularAddition13.alignment ?? {})) {
+    for (const [name, part] of Object.entries(modularAddition13.alignment ?? {})) {
       const plan = makePlan(model.graph, {
         interventions: [
           {
             kind: 'write',
-            at: { site, unit: Array.from({ length: units[1] - units[0] }, (_, unit) => units[0] + unit) },
+            at: partScope(part),
             op: 'set',
             value: { kind: 'run', name: 'source' },
           },

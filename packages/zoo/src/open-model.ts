@@ -4,7 +4,14 @@ import { handwrittenInduction, inductionWithDistractors, rotatedInduction } from
 import { linearMembers } from './linear-models.ts';
 import { modularAddition13, modularAddition113 } from './modular-addition.ts';
 import { raspMembers } from './rasp/rasp-members.ts';
-import { TRAINED_SEEDS, trainedInduction } from './trained-induction.ts';
+import { TRAINED_ADDITION_SEEDS, trainedAddition } from './trained-addition.ts';
+import {
+  TRAINED_SEEDS,
+  TRAINED_SEEDS_WITH_MLPS,
+  trainedInduction,
+  trainedInductionWithMlps,
+} from './trained-induction.ts';
+import { TRAINED_SORTING_SEEDS, trainedSorting } from './trained-sorting.ts';
 import type { ZooMember } from './zoo-member.ts';
 
 export const zooMembers: readonly ZooMember[] = [
@@ -16,6 +23,9 @@ export const zooMembers: readonly ZooMember[] = [
   modularAddition13,
   ...linearMembers,
   ...TRAINED_SEEDS.map(trainedInduction),
+  ...TRAINED_SEEDS_WITH_MLPS.map(trainedInductionWithMlps),
+  ...TRAINED_ADDITION_SEEDS.map(trainedAddition),
+  ...TRAINED_SORTING_SEEDS.map(trainedSorting),
 ];
 
 export function zooMember(name: string): ZooMember {

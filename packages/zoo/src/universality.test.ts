@@ -64,7 +64,7 @@ describe('eight trained seeds', () => {
   });
 
   test('match their previous-token heads in every pair, wherever they stand', () => {
-    const previous = [3, 1, 2, 0, 3, 3, 2, 2];
+    const previous = [2, 1, 3, 1, 2, 2, 2, 2];
     for (const { a, b, matched } of comparison.pairs) {
       const headOf = (id: string) => previous[Number(id.slice(-1))];
       const found = matched.find(({ a: head }) => head.kind === 'head' && head.layer === 0 && head.head === headOf(a));
@@ -78,8 +78,8 @@ describe('eight trained seeds', () => {
     const lowest = scoreOf(comparison, 'edges')?.perModel.reduce((least, one) =>
       one.value < least.value ? one : least,
     );
-    // The seed whose head 1.1 attends to its own token.
-    expect(lowest?.model).toBe('induction-attn-2l/seed-5');
+    // The seed one of whose heads of layer 1 does not induce.
+    expect(lowest?.model).toBe('induction-attn-2l/seed-3');
   });
 
   test('give the same bytes again', async () => {

@@ -1,6 +1,5 @@
-import type { Edge, Model } from '@circuitscope/core';
-import { type Ablation, type Task, type UnitRef, unitLabel } from '@circuitscope/schema';
-import type { Alignment, CausalProgram } from './rasp/causal-program.ts';
+import type { AlgorithmInput, CausalProgram, Edge, Model } from '@circuitscope/core';
+import { type Ablation, type Alignment, type Task, type UnitRef, unitLabel } from '@circuitscope/schema';
 
 /** What is true of a member's circuit. An ablation and a metric are part of the truth: another pair, another answer. */
 export interface Truth {
@@ -89,6 +88,8 @@ export interface ZooMember {
   /** What the model computes, as variables with parents, and where in the model each of them lies. */
   readonly program?: CausalProgram;
   readonly alignment?: Alignment;
+  /** Prompts on which the program and the model are compared; those of the task if left out. */
+  readonly inputs?: (options: TaskOptions) => readonly AlgorithmInput[];
   readonly expectedFailures?: readonly ExpectedFailure[];
   readonly laws?: readonly Law[];
 }

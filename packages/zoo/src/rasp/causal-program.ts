@@ -27,6 +27,8 @@ export interface CausalProgram {
   ) => CausalValues;
   /** The token that stands for a value of the output; null where it is a number, which is the logit itself. */
   readonly tokenOf: (value: CausalValue) => number | null;
+  /** Where the output is a number: the token whose logit it is. */
+  readonly numberToken?: number;
 }
 
 /** Variables that are not listed have no place of their own. */

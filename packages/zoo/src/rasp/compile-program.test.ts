@@ -4,6 +4,7 @@ import {
   engineFor,
   type Floats,
   makePlan,
+  partScope,
   Rng,
   readoutTensor,
   runPlan,
@@ -92,22 +93,9 @@ for (const [index, program] of raspPrograms.entries()) {
       const sites = [...new Set(alignment.map(([, { site }]) => site))];
       const capture = makePlan(model.graph, { readouts: sites.map((site) => ({ kind: 'capture', at: { site } })) });
       const source = await runPlan(engine, capture, { tokens: other });
-      const sweep = alignment.map(
-        ([
-          ,
-          {
-            site,
-            units: [from, to],
-          },
-        ]): Intervention[] => [
-          {
-            kind: 'write',
-            at: { site, unit: Array.from({ length: to - from }, (_, unit) => from + unit) },
-            op: 'set',
-            value: { kind: 'run', name: 'source' },
-          },
-        ],
-      );
+      const sweep = alignment.map(([, part]): Intervention[] => [
+        { kind: 'write', at: partScope(part), op: 'set', value: { kind: 'run', name: 'source' } },
+      ]);
       const plan = makePlan(model.graph, { readouts: [{ kind: 'capture', at: { site: 'logits' } }], sweep });
       const run = await runPlan(engine, plan, { tokens: base }, { runs: new Map([['source', source]]) });
       const { data } = readoutTensor(run, 0);

@@ -7,6 +7,7 @@ import { parentsOf, type RaspProgram } from './rasp-program.ts';
 /** A program as the causal model of its compiled form: on prompts of token ids, with BOS at position 0. */
 export function causalProgram(program: RaspProgram): CausalProgram {
   const { answers } = programTokens(program);
+  const number = answers.find(({ value }) => value === null)?.id;
   const valueAt = (id: number): CausalValue => {
     const value = program.vocabulary[id - 1];
     if (value !== undefined) return value;
@@ -29,6 +30,7 @@ export function causalProgram(program: RaspProgram): CausalProgram {
       const columns = interpret(program, ids.map(valueAt), afterBos);
       return Object.fromEntries([...columns].map(([name, column]) => [name, [null, ...column]]));
     },
+    ...(number === undefined ? {} : { numberToken: number }),
     tokenOf: (value) => answers.find((answer) => answer.value === value && value !== null)?.id ?? null,
   };
 }
