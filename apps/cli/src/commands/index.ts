@@ -1,3 +1,4 @@
+import { algorithm } from './circuit/algorithm.ts';
 import { discover } from './circuit/discover.ts';
 import { validate } from './circuit/validate.ts';
 import { weights } from './circuit/weights.ts';
@@ -23,12 +24,20 @@ import { list } from './workspace/list.ts';
 import { rebuild } from './workspace/rebuild.ts';
 import { show } from './workspace/show.ts';
 
+import { check } from './zoo/check.ts';
+import { list as listZoo } from './zoo/list.ts';
+
 /** Every command there is, in the order in which help lists them. */
 export const tree: Tree = {
   demo,
   model: group('look into a model and run it', { inspect, sites, run, generate }),
   features: group('what a model represents, and where', { heads, project, latents }),
-  circuit: group('which parts carry a behaviour, and the proof', { discover, validate, weights }),
+  circuit: group('which parts carry a behaviour, and the proof', {
+    discover,
+    validate,
+    weights,
+    algorithm,
+  }),
   universality,
   hypothesis: group('claims that are locked before the data that test them', {
     test,
@@ -37,6 +46,7 @@ export const tree: Tree = {
     verify,
     revise,
   }),
+  zoo: group('models whose circuits are known, and the judge of every method', { list: listZoo, check }),
   train,
   workspace: group('look after the folder of results', { list, show, gc, rebuild }),
   serve,

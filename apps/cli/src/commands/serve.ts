@@ -11,11 +11,13 @@ export const serve = command({
     host: withDefault(text('ADDRESS', 'address to listen on'), '127.0.0.1'),
     port: integer('N', `port (default: ${FIRST_PORT}, or the next that is free)`, { min: 1, max: 65_535 }),
     expose: flag('allow a --host that other machines can reach'),
+    training: text('DIR', 'folder with trainings of your own, whose curves are shown as they grow'),
     workspace: shared.workspace,
   },
   examples: [
     { line: 'circuitscope serve', about: `http://127.0.0.1:${FIRST_PORT}, the workspace in ./.circuitscope` },
     { line: 'circuitscope serve --workspace results --port 8080', about: 'another folder and port' },
+    { line: 'circuitscope serve --training trained', about: 'with the curves of what `train` is making' },
   ],
   run: async (options, io) => {
     const { host, expose } = options;

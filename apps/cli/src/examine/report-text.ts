@@ -79,6 +79,7 @@ export function circuitText(circuit: Circuit, style: Style, everything = false):
   const edges = circuit.edges.filter(({ inCircuit }) => everything || inCircuit);
   const metric =
     circuit.edges.flatMap(({ weights }) => weights).find(({ kind }) => kind === 'patch_effect')?.unit ?? 'metric';
+  const estimated = edges.some(({ weights }) => weights.some(({ kind }) => kind === 'attribution'));
   const rows = edges.map(({ id, weights, inCircuit }) => {
     const find = (wanted: (weight: EdgeWeight) => boolean): EdgeWeight | undefined => weights.find(wanted);
     const cell = (weight: EdgeWeight | undefined, decimals = 3): string =>
@@ -91,6 +92,7 @@ export function circuitText(circuit: Circuit, style: Style, everything = false):
         : '';
     return [
       everything && inCircuit ? `${id} *` : id,
+      ...(estimated ? [cell(find(({ kind }) => kind === 'attribution'))] : []),
       cell(find(({ kind, ablation }) => kind === 'patch_effect' && ablation === 'zero')),
       cell(find(({ kind, ablation }) => kind === 'patch_effect' && ablation === 'resample')),
       cell(
@@ -109,6 +111,7 @@ export function circuitText(circuit: Circuit, style: Style, everything = false):
   });
   const columns = [
     { title: 'edge' },
+    ...(estimated ? [right('estimate')] : []),
     right('cut: zero'),
     right('cut: resample'),
     right('OV'),
@@ -118,7 +121,7 @@ export function circuitText(circuit: Circuit, style: Style, everything = false):
     right('K-comp'),
     right('V-comp'),
   ];
-  const legend = `Cut: what cutting the edge alone takes from the ${metric} (exact). OV, QK: effective weight f2ᵀ W f1 between named directions, same token minus others, signed; attention: its change after the softmax. Comp: raw (minus the random baseline).`;
+  const legend = `${estimated ? 'Estimate: the same to first order, which found the edge. ' : ''}Cut: what cutting the edge alone takes from the ${metric} (exact). OV, QK: effective weight f2ᵀ W f1 between named directions, same token minus others, signed; attention: its change after the softmax. Comp: raw (minus the random baseline).`;
   return `${circuit.description ?? ''}\n\n${table(columns, rows, style)}\n${legend}\n`;
 }
 

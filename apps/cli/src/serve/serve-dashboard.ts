@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { CircuitscopeError } from '@circuitscope/schema';
 import { workspaceDir } from '@circuitscope/workspace';
 import type { Io } from '../io.ts';
@@ -14,11 +14,13 @@ export interface DashboardOptions {
   readonly port: number | undefined;
   readonly workspace: string | undefined;
   readonly json: boolean;
+  /** Folder with trainings; must exist. */
+  readonly training?: string | undefined;
 }
 
 /** Serves the dashboard over the workspace until the signal aborts; prints the URL of `page` once it listens. */
 export async function serveDashboard(
-  { host = '127.0.0.1', port: wanted, workspace: named, json }: DashboardOptions,
+  { host = '127.0.0.1', port: wanted, workspace: named, json, training }: DashboardOptions,
   io: Io,
   page = '',
 ): Promise<void> {
@@ -30,13 +32,24 @@ export async function serveDashboard(
       { at: entry },
     );
   }
+  const trainings = training === undefined ? undefined : resolve(io.cwd, training);
+  if (trainings !== undefined && !existsSync(trainings)) {
+    throw new CircuitscopeError('missing_folder', `${training} does not exist; train something into it first.`, {
+      at: '--training',
+      got: trainings,
+    });
+  }
   const port = await freePort(host, wanted ?? FIRST_PORT, wanted === undefined ? 20 : 1);
   const workspace = workspaceDir({ dir: named, env: io.env, cwd: io.cwd });
   const server = await startServer({
     entry,
     host,
     port,
-    env: { ...io.env, CIRCUITSCOPE_WORKSPACE: workspace },
+    env: {
+      ...io.env,
+      CIRCUITSCOPE_WORKSPACE: workspace,
+      ...(trainings === undefined ? {} : { CIRCUITSCOPE_TRAINING: trainings }),
+    },
     signal: io.signal,
     log: (line) => io.stderr.write(line),
   });

@@ -1,7 +1,7 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { recipes } from '@circuitscope/core';
+import { zooRecipes } from '@circuitscope/zoo';
 import { afterAll, describe, expect, test } from 'vitest';
 import { Cancelled } from '../../process-io.ts';
 import { circuitscope, recordedIo } from '../../recorded-io.ts';
@@ -15,9 +15,9 @@ const read = (...parts: string[]) => readFileSync(join(cwd, ...parts));
 test('--list names every recipe with what it shows', async () => {
   const { code, stdout } = await circuitscope(['train', '--list']);
   expect(code).toBe(0);
-  for (const { name, shows } of recipes) expect(stdout).toContain(`${name}: ${shows}`);
+  for (const { name, shows } of zooRecipes) expect(stdout).toContain(`${name}: ${shows}`);
   const document = JSON.parse((await circuitscope(['train', '--list', '--json'])).stdout);
-  expect(document.recipes.map(({ name }: { name: string }) => name)).toEqual(recipes.map(({ name }) => name));
+  expect(document.recipes.map(({ name }: { name: string }) => name)).toEqual(zooRecipes.map(({ name }) => name));
 });
 
 describe('a training', () => {

@@ -1,17 +1,16 @@
 import { existsSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 import {
-  findRecipe,
   type LogLine,
   type Recipe,
   readTrainingFolder,
   readTrainingLog,
-  recipes,
   trainingFiles,
   train as trainRecipe,
 } from '@circuitscope/core';
 import { chooseExecutor } from '@circuitscope/core/plan';
 import { CircuitscopeError } from '@circuitscope/schema';
+import { zooRecipe, zooRecipes } from '@circuitscope/zoo';
 import { command } from '../../command.ts';
 import type { Io } from '../../io.ts';
 import { argument, flag, integer, shared, text } from '../../options/index.ts';
@@ -107,7 +106,7 @@ function requested(
   const folder = (recipe: string, seed: number): string =>
     resolve(io.cwd, options.out ?? join('trained', recipe, `seed-${seed}`));
   if (options.recipe === undefined && !(options.resume && options.out !== undefined)) {
-    const known = recipes.map(({ name }) => name).join(', ');
+    const known = zooRecipes.map(({ name }) => name).join(', ');
     const sentence = options.resume
       ? 'train --resume needs --out DIR, the folder to go on in.'
       : `train needs RECIPE, one of ${known}; circuitscope train --list says what each shows.`;
@@ -116,9 +115,9 @@ function requested(
       expected: known,
     });
   }
-  const named = options.recipe === undefined ? undefined : findRecipe(options.recipe);
+  const named = options.recipe === undefined ? undefined : zooRecipe(options.recipe);
   const found = options.resume ? readTrainingFolder(folder(named?.name ?? '', options.seed ?? 0)) : undefined;
-  const recipe = named ?? findRecipe(found?.recipe ?? '');
+  const recipe = named ?? zooRecipe(found?.recipe ?? '');
   const seed = options.seed ?? found?.seed ?? 0;
   return { recipe, seed, steps: options.steps ?? found?.steps ?? recipe.steps, out: folder(recipe.name, seed) };
 }
@@ -127,12 +126,12 @@ function listRecipes(options: { readonly json: boolean }, io: Io): void {
   const document = {
     kind: 'recipes',
     version: 1,
-    recipes: recipes.map(({ name, title, shows, steps, config }) => ({ name, title, shows, steps, config })),
+    recipes: zooRecipes.map(({ name, title, shows, steps, config }) => ({ name, title, shows, steps, config })),
   };
   print(io, options, document, () => {
     const style = styleFor(io);
-    const rows = recipes.map(({ name, title, steps }) => [name, numbers.count(steps), title]);
-    const shows = recipes.map((recipe) => `${style.bold(recipe.name)}: ${recipe.shows}`).join('\n');
+    const rows = zooRecipes.map(({ name, title, steps }) => [name, numbers.count(steps), title]);
+    const shows = zooRecipes.map((recipe) => `${style.bold(recipe.name)}: ${recipe.shows}`).join('\n');
     return `${table([{ title: 'recipe' }, { title: 'steps', align: 'right' }, { title: 'what' }], rows, style)}\n${shows}\n`;
   });
 }
