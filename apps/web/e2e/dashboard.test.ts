@@ -76,6 +76,18 @@ describe('the dashboard in a browser', () => {
     await page.context().close();
   });
 
+  it('draws the curves of the zoo’s trainings, and says how to check its members', async () => {
+    const page = await open('/training');
+    await page.getByLabel('Recipe').selectOption('induction-attn-2l');
+    const curve = page.getByRole('img', { name: /^induction score over 6,000 steps; seed 0 ends at 0\.8/ });
+    expect(await curve.locator('path').count()).toBe(8);
+    await page.getByLabel('logarithmic').check();
+    expect(await curve.locator('path').first().getAttribute('d')).toMatch(/^M0 /);
+    await page.goto(`${served.url}/zoo`, { waitUntil: 'networkidle' });
+    expect(await page.locator('main').textContent()).toContain('zoo check');
+    await page.context().close();
+  });
+
   it('leads from the list to a circuit', async () => {
     const page = await open('/');
     expect(await page.locator('tbody tr').count()).toBe(3);
