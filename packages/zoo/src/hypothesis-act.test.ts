@@ -41,7 +41,7 @@ describe.each(TRAINED_SEEDS)('seed %i', (seed) => {
 });
 
 describe('a locked test', () => {
-  test('has the same bytes again, and other data if it is locked at another time', async () => {
+  test('has the same bytes again, and other data if it is locked at another time', { timeout: 120_000 }, async () => {
     const [one, two, later] = [await actOf(0), await actOf(0), await actOf(0, '2026-01-02T00:00:00.000Z')];
     expect(canonicalJson(one.claim.outcome)).toBe(canonicalJson(two.claim.outcome));
     expect(later.claim.outcome.data.map(({ hash }) => hash)).not.toEqual(

@@ -11,6 +11,7 @@ export const keptSuperposition = [
   { recipe: 'toy-superposition', seed: 1 },
   { recipe: 'toy-superposition-dense', seed: 0 },
   { recipe: 'toy-superposition-pairs', seed: 2 },
+  { recipe: 'toy-superposition-wide', seed: 2 },
 ] as const;
 
 /** x' = ReLU(WᵀWx + b). It has neither tokens nor units of a circuit, so it is no member: its truth is geometry. */
@@ -59,7 +60,7 @@ export function gapsBetween({ W: { shape, data } }: Pick<TrainedSuperposition, '
   return angles.map((angle, at) => (at + 1 < angles.length ? (angles[at + 1] ?? 0) : (angles[0] ?? 0) + 360) - angle);
 }
 
-/** How each toy must stand: D_i from the largest on, and the angles between neighbours. */
+/** How the toys of five features must stand: D_i from the largest on, and the angle between neighbours. */
 const known: {
   readonly [recipe: string]: { readonly dimensionality: readonly number[]; readonly gap: number | null };
 } = {
@@ -74,26 +75,35 @@ export function superpositionClaims(): ZooCheckRow[] {
   return keptSuperposition.flatMap(({ recipe, seed }) => {
     const toy = trainedSuperposition(recipe, seed);
     const hidden = toy.W.shape[0] ?? 0;
-    const dimensionality = [...featureGeometry(toy.W).dimensionality].sort((a, b) => b - a);
-    const wanted = known[recipe] ?? { dimensionality: [], gap: null };
+    const { norms, dimensionality } = featureGeometry(toy.W);
+    const shares = [...dimensionality].sort((a, b) => b - a);
+    const sum = shares.reduce((a, b) => a + b, 0);
+    const rows = [
+      claim(toy.name, `shares of a dimension sum to ${hidden} at most`, Math.max(0, sum - hidden), 1e-6),
+      claim(toy.name, `and to ${hidden} nearly: every dimension is used`, hidden - sum, 0.05),
+    ];
+    const wanted = known[recipe];
+    if (!wanted) {
+      const missing = hidden + 1 - norms.filter((norm) => norm > 0.5).length;
+      return [...rows, claim(toy.name, 'there are more features than dimensions', Math.max(0, missing), 0)];
+    }
     const off = (values: readonly number[], expected: (at: number) => number): number =>
       Math.max(...values.map((value, at) => Math.abs(value - expected(at))));
-    const farthest = off(dimensionality, (at) => wanted.dimensionality[at] ?? Number.NaN);
-    const sum = dimensionality.reduce((a, b) => a + b, 0);
-    const rows = [
-      claim(toy.name, `features have ${wanted.dimensionality.join(', ')} of a dimension, to .01`, farthest, 0.01),
-      claim(toy.name, `these sum to ${hidden} at most`, Math.max(0, sum - hidden), 1e-6),
-    ];
-    if (wanted.gap === null) return rows;
+    const farthest = off(shares, (at) => wanted.dimensionality[at] ?? Number.NaN);
     const { gap } = wanted;
     return [
       ...rows,
-      claim(
-        toy.name,
-        `neighbours are ${gap}° apart, to 2°`,
-        off(gapsBetween(toy), () => gap),
-        2,
-      ),
+      claim(toy.name, `features have ${wanted.dimensionality.join(', ')} of a dimension, to .01`, farthest, 0.01),
+      ...(gap === null
+        ? []
+        : [
+            claim(
+              toy.name,
+              `neighbours are ${gap}° apart, to 2°`,
+              off(gapsBetween(toy), () => gap),
+              2,
+            ),
+          ]),
     ];
   });
 }

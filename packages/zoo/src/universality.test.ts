@@ -82,7 +82,7 @@ describe('eight trained seeds', () => {
     expect(lowest?.model).toBe('induction-attn-2l/seed-3');
   });
 
-  test('give the same bytes again', async () => {
+  test('give the same bytes again', { timeout: 120_000 }, async () => {
     const few = {
       ...shared,
       name: 'few',

@@ -93,7 +93,7 @@ export interface AdditionActivations {
 export function additionMeasures({ seed, logits, neurons, embedding }: AdditionActivations): Metrics {
   const { train, test } = additionSplit(seed);
   const spectrum = tableSpectrum(embedding, P, sizes.d_model);
-  const key = strongest(spectrum, KEY_FREQUENCIES);
+  const key = keyFrequencies(embedding);
   const total = spectrum.reduce((a, b) => a + b, 0);
   const keyWaves = wavesOfSum(logits, P, key);
   const mean = meanLogits(logits, P);
@@ -120,7 +120,9 @@ export function additionMeasures({ seed, logits, neurons, embedding }: AdditionA
 
 /** The five frequencies of most power in W_E, the strongest first. */
 export function keyFrequencies(embedding: Floats): number[] {
-  return strongest(tableSpectrum(embedding, P, sizes.d_model), KEY_FREQUENCIES);
+  const spectrum = tableSpectrum(embedding, P, sizes.d_model);
+  const order = [...spectrum.keys()].sort((a, b) => (spectrum[b] ?? 0) - (spectrum[a] ?? 0));
+  return order.slice(0, KEY_FREQUENCIES).map((at) => at + 1);
 }
 
 /** [pair, columns] of a site [pair, places, …]: its first columns at `=`. */
@@ -132,12 +134,6 @@ function atEquals(site: Tensor | undefined, columns: number): Float64Array {
     at.set(site?.data.subarray(from, from + columns) ?? new Float64Array(), pair * columns);
   }
   return at;
-}
-
-/** The frequencies, from 1, of most power, the strongest first. */
-function strongest(spectrum: Float64Array, count: number): number[] {
-  const order = [...spectrum.keys()].sort((a, b) => (spectrum[b] ?? 0) - (spectrum[a] ?? 0));
-  return order.slice(0, count).map((at) => at + 1);
 }
 
 /** The largest share of each neuron that any frequency explains something of. */
