@@ -697,3 +697,36 @@ fn a_top_k_mask_keeps_what_top_k_finds() {
         }
     }
 }
+
+#[test]
+fn a_bias_is_added_by_bucket_and_its_gradient_adds_what_shares_a_bucket() {
+    let mut random = Random(23);
+    for keys in SIZES {
+        let (rows, heads, pos, buckets, groups) = (4, 3, 2, 5, 2);
+        let sizes = AddBiasSizes { rows, heads, pos, keys, buckets };
+        let x = mixed(&mut random, rows * heads * pos * keys);
+        let table = random.floats(buckets * heads);
+        let which: Vec<i32> = (0..pos * keys).map(|_| random.below(buckets) as i32).collect();
+        let head = |at: usize| at / (pos * keys) % heads;
+        let bucket = |at: usize| which[at % (pos * keys)] as usize;
+        let got = agree(|ctx| filled(x.len(), |out| add_bias(ctx, sizes, &x, &which, &table, out).unwrap()));
+        let wish: Vec<f32> = x.iter().enumerate().map(|(at, x)| x + table[bucket(at) * heads + head(at)]).collect();
+        assert!(same_bits(&got, &wish));
+
+        let ct = random.floats(x.len());
+        let got = agree(|ctx| {
+            filled(groups * buckets * heads, |out| add_bias_grad(ctx, groups, sizes, &which, &ct, out).unwrap())
+        });
+        let mut wish = vec![0.0f32; got.len()];
+        for (at, ct) in ct.iter().enumerate() {
+            let group = at / (x.len() / groups).max(1);
+            wish[(group * buckets + bucket(at)) * heads + head(at)] += ct;
+        }
+        assert!(same_bits(&got, &wish));
+        if let Some(first) = which.first() {
+            let wrong: Vec<i32> = [&[*first + 5], &which[1..]].concat();
+            let error = add_bias(&ctx(Isa::Portable, 1), sizes, &x, &wrong, &table, &mut vec![0.0; x.len()]);
+            assert!(matches!(error, Err(KernelError::OutOfRange { .. })));
+        }
+    }
+}

@@ -428,6 +428,17 @@ fn repeat_gather_project_and_edge_read_are_what_they_say() {
             .flat_map(|(at, &p)| x[(at / groups * pos + p as usize) * width..][..width].to_vec());
         assert!(same_bits(&picked, &wish.collect::<Vec<_>>()));
 
+        let fresh = mixed(&mut random, rows * groups * width);
+        let sizes = ConcatPositionsSizes { rows, past: pos, pos: groups, width };
+        let joined = agree(|ctx| {
+            filled(rows * (pos + groups) * width, |out| concat_positions(ctx, sizes, &x, &fresh, out).unwrap())
+        });
+        let wish = (0..rows).flat_map(|row| {
+            let part = |from: &[f32], size: usize| from[row * size..][..size].to_vec();
+            [part(&x, pos * width), part(&fresh, groups * width)].concat()
+        });
+        assert!(same_bits(&joined, &wish.collect::<Vec<_>>()));
+
         let unit = random.floats(width);
         let dots = agree(|ctx| filled(rows * pos, |out| project_dot(ctx, &x, &unit, out).unwrap()));
         let wish =

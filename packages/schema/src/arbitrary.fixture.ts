@@ -48,7 +48,7 @@ export const reader: fc.Arbitrary<ReaderRef> = fc.oneof(
 );
 
 const pos: fc.Arbitrary<Pos> = fc.oneof(
-  fc.constantFrom('all', 'last').map((value): Pos => ({ kind: value })),
+  fc.constantFrom('all', 'last', 'generated').map((value): Pos => ({ kind: value })),
   fc.record({ kind: fc.constantFrom('positions', 'perExample'), positions }),
   fc.record({ kind: kind('named'), name }),
 );

@@ -4,7 +4,8 @@ import { Site } from './site.ts';
 
 /**
  * Which positions of each example. `positions` are the same in every example, `perExample` has one per example; negative
- * ones count from the end. `named` is looked up in the task's `positions`.
+ * ones count from the end. `named` is looked up in the task's `positions`. `generated` are those behind the prompt of a
+ * text that is being continued.
  */
 export const Pos = z.discriminatedUnion('kind', [
   record({ kind: z.literal('all') }),
@@ -12,6 +13,7 @@ export const Pos = z.discriminatedUnion('kind', [
   record({ kind: z.literal('positions'), positions: list(position) }),
   record({ kind: z.literal('perExample'), positions: list(position) }),
   record({ kind: z.literal('named'), name }),
+  record({ kind: z.literal('generated') }),
 ]);
 export type Pos = z.infer<typeof Pos>;
 

@@ -210,6 +210,35 @@ pub(crate) fn check_step(
             s.set('w', rest.iter().product())?;
             s.fit("in[1]", shapes.input(1).unwrap_or_default(), "RG")?;
         }
+        Kernel::AddBias => {
+            shapes.fit_inputs(s, &["RHPS", "PS"])?;
+            shapes.fit_outputs(s, &["RHPS"])?;
+            let length: usize = shapes.param(0).unwrap_or_default().iter().product();
+            multiple("the length of params[0]", length, s.of('H').max(1))?;
+            s.set('B', length / s.of('H').max(1))?;
+        }
+        Kernel::ConcatPositions => {
+            let (past, x, out) = (
+                shapes.input(0).unwrap_or_default(),
+                shapes.input(1).unwrap_or_default(),
+                shapes.output(0).unwrap_or_default(),
+            );
+            let (&[rows, before, ref rest @ ..], &[x_rows, pos, ref x_rest @ ..]) = (past, x) else {
+                return Err(format!("in[0] {past:?} and in[1] {x:?} need rows and positions"));
+            };
+            equal("the number of rows of in[1]", rows, x_rows)?;
+            if rest != x_rest {
+                return Err(format!("in[1] is {x:?}, where entries of {rest:?} are needed"));
+            }
+            let expected: Vec<usize> = [rows, before + pos].iter().chain(rest).copied().collect();
+            if out != expected {
+                return Err(format!("out[0] is {out:?}, where {expected:?} is needed"));
+            }
+            s.set('R', rows)?;
+            s.set('T', before)?;
+            s.set('P', pos)?;
+            s.set('w', rest.iter().product())?;
+        }
         Kernel::Outer => {
             s.set('n', shapes.input(1).unwrap_or_default().iter().product())?;
             shapes.fit_inputs(s, &["."])?;

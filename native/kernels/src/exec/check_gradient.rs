@@ -50,6 +50,11 @@ pub(super) fn check_gradient(kernel: &Kernel, shapes: &StepShapes<'_>, s: &mut S
             let rows = rows_and_inner(s, shapes, &["Gm", "C", "GC"])?;
             groups(s.of('Q'), &rows)?;
         }
+        Kernel::AddBiasGrad => {
+            shapes.fit_outputs(s, &["QBH"])?;
+            shapes.fit_inputs(s, &["PS", "RHPS"])?;
+            groups(s.of('Q'), &[s.of('R')])?;
+        }
         Kernel::ColumnsGradBias => {
             shapes.fit_outputs(s, &["QV"])?;
             let rows = rows_and_inner(s, shapes, &["C", "GC"])?;

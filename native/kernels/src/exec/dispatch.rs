@@ -225,6 +225,15 @@ pub(super) fn run_kernel(
             let sizes = ops::GatherRowsSizes { rows: size('R'), pos: size('P'), groups: size('G'), width: size('w') };
             ops::gather_rows(ctx, sizes, v.floats(0), v.ints(1), out)
         }
+        Kernel::AddBias => {
+            ops::add_bias(ctx, bias(sizes), v.floats(0), v.ints(1), &v.vector(0)?.unwrap_or_default(), out)
+        }
+        Kernel::AddBiasGrad => ops::add_bias_grad(ctx, size('Q'), bias(sizes), v.ints(0), v.floats(1), out),
+        Kernel::ConcatPositions => {
+            let sizes =
+                ops::ConcatPositionsSizes { rows: size('R'), past: size('T'), pos: size('P'), width: size('w') };
+            ops::concat_positions(ctx, sizes, v.floats(0), v.floats(1), out)
+        }
         Kernel::Columns => {
             let bias = v.vector(1)?;
             ops::columns(
@@ -304,6 +313,11 @@ fn heads(sizes: &Sizes, width: char) -> ops::Heads {
         kv_heads: size('G'),
         width: size(width),
     }
+}
+
+fn bias(sizes: &Sizes) -> ops::AddBiasSizes {
+    let size = |letter: char| sizes.of(letter);
+    ops::AddBiasSizes { rows: size('R'), heads: size('H'), pos: size('P'), keys: size('S'), buckets: size('B') }
 }
 
 fn columns_grad(sizes: &Sizes) -> ops::ColumnsGradSizes {

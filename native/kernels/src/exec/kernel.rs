@@ -99,6 +99,9 @@ pub(crate) enum Kernel {
     Outer,
     Repeat,
     GatherRows,
+    ConcatPositions,
+    AddBias,
+    AddBiasGrad,
     Columns,
     CrossEntropy,
     TopK { k: usize },
@@ -174,6 +177,9 @@ impl Kernel {
             "outer" => Kernel::Outer,
             "repeat" => Kernel::Repeat,
             "gather_rows" => Kernel::GatherRows,
+            "concat_positions" => Kernel::ConcatPositions,
+            "add_bias" => Kernel::AddBias,
+            "add_bias_grad" => Kernel::AddBiasGrad,
             "columns" => Kernel::Columns,
             "cross_entropy" => Kernel::CrossEntropy,
             "top_k" => Kernel::TopK { k: attrs.count("k")? },
@@ -264,6 +270,9 @@ impl Kernel {
             Kernel::Outer => "outer",
             Kernel::Repeat => "repeat",
             Kernel::GatherRows => "gather_rows",
+            Kernel::ConcatPositions => "concat_positions",
+            Kernel::AddBias => "add_bias",
+            Kernel::AddBiasGrad => "add_bias_grad",
             Kernel::Columns => "columns",
             Kernel::CrossEntropy => "cross_entropy",
             Kernel::TopK { .. } => "top_k",
@@ -282,6 +291,7 @@ impl Kernel {
             Kernel::Embed { .. } => (&[I], &[Rows], &[F]),
             Kernel::Sum => (&[Port::Many(1)], &[], &[F]),
             Kernel::Mul
+            | Kernel::ConcatPositions
             | Kernel::Subtract
             | Kernel::Normalize { .. }
             | Kernel::Mix
@@ -302,11 +312,12 @@ impl Kernel {
             | Kernel::Scale { .. }
             | Kernel::Repeat => (&[F], &[], &[F]),
             Kernel::JumpRelu => (&[F], &[Vector], &[F]),
+            Kernel::AddBias => (&[F, I], &[Vector], &[F]),
             Kernel::ColumnSum | Kernel::EdgeReadGrad { .. } => (&[F, MAYBE_F], &[], &[F]),
             Kernel::NormalizeGradScale { .. } | Kernel::NormScaleGrad { .. } => (&[F, F, F], &[], &[F]),
             Kernel::NormGrad { .. } => (&[F, F, F], &[MaybeVector], &[F]),
             Kernel::AttentionGrad { .. } => (&[F, F, F, F, F], &[], &[MAYBE_F, MAYBE_F, MAYBE_F]),
-            Kernel::EmbedGrad { .. } | Kernel::ColumnsGradBias => (&[I, F], &[], &[F]),
+            Kernel::EmbedGrad { .. } | Kernel::ColumnsGradBias | Kernel::AddBiasGrad => (&[I, F], &[], &[F]),
             Kernel::ScatterRows => (&[F, I], &[], &[F]),
             Kernel::ColumnsGrad => (&[F, I], &[Matrix], &[F]),
             Kernel::ColumnsGradWeight | Kernel::CrossEntropyGrad => (&[F, I, F], &[], &[F]),

@@ -3,6 +3,7 @@
 
 mod activation;
 mod activation_grad;
+mod add_bias;
 mod affine;
 mod attention;
 mod attention_grad;
@@ -15,6 +16,7 @@ mod columns;
 mod columns_grad;
 mod columns_grad_bias;
 mod columns_grad_weight;
+mod concat_positions;
 mod conv2d;
 mod conv2d_grad_input;
 mod conv2d_grad_weight;
@@ -71,6 +73,7 @@ pub(crate) use per_isa::per_isa;
 
 pub use activation::{Function as ActivationFunction, activation};
 pub use activation_grad::activation_grad;
+pub use add_bias::{Sizes as AddBiasSizes, add_bias, add_bias_grad};
 pub use affine::affine;
 pub use attention::{AttentionOut, attention};
 pub use attention_grad::{AttentionGradIn, AttentionGradOut, attention_grad};
@@ -83,6 +86,7 @@ pub use columns::columns;
 pub use columns_grad::columns_grad;
 pub use columns_grad_bias::columns_grad_bias;
 pub use columns_grad_weight::{Sizes as ColumnsGradSizes, columns_grad_weight};
+pub use concat_positions::{Sizes as ConcatPositionsSizes, concat_positions};
 pub use conv2d::conv2d;
 pub use conv2d_grad_input::conv2d_grad_input;
 pub use conv2d_grad_weight::conv2d_grad_weight;

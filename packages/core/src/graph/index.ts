@@ -6,3 +6,4 @@ export * from './operations.ts';
 export * from './rewrite.ts';
 export * from './split-read.ts';
 export * from './vector-jacobian.ts';
+export * from './with-past.ts';

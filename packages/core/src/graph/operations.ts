@@ -65,6 +65,8 @@ export const operations = {
     },
     reach: attentionReach,
   },
+  /** in: scores, buckets */
+  add_bias: { shape: first, reach: 'pointwise' },
   softmax: { shape: first, reach: 'pointwise' },
   mix: {
     shape: (_, inputs) => {
@@ -86,6 +88,15 @@ export const operations = {
   gather_rows: {
     shape: (_, inputs) => [...input(inputs, 1), ...input(inputs, 0).slice(2)],
     reach: 'all',
+  },
+  /** in: past, x. The attribute `keys` is the size of both together. */
+  concat_positions: {
+    shape: (attrs, inputs) => {
+      const [rows = 0, , ...rest] = input(inputs, 1);
+      return [rows, dim(attrs, 'keys'), ...rest];
+    },
+    // A new position moves behind the earlier ones.
+    reach: 'causal',
   },
   columns: { shape: (attrs, inputs) => [...input(inputs, 0).slice(0, 2), dim(attrs, 'count')], reach: 'pointwise' },
   cross_entropy: { shape: (_, inputs) => input(inputs, 1), reach: 'pointwise' },
@@ -130,6 +141,7 @@ export const operations = {
   embed_grad: { shape: gradient, reach: 'all' },
   columns_grad_weight: { shape: gradient, reach: 'all' },
   columns_grad_bias: { shape: gradient, reach: 'all' },
+  add_bias_grad: { shape: gradient, reach: 'all' },
   head_result_grad: {
     shape: (attrs, inputs) => [...input(inputs, 0).slice(0, 2), ...dims(attrs, 'out')],
     reach: 'pointwise',

@@ -96,6 +96,14 @@ const table: readonly Row[] = [
   { op: 'activation', attrs: { fn: 'gelu_tanh' }, inputs: [stream], ...pointwise },
   { op: 'repeat', inputs: [stream], out: [[2 * rows, pos, model]], axis: 1 },
   { op: 'gather_rows', inputs: [stream, index([rows, 3], pos)], out: [[rows, 3, model]], axis: 1 },
+  { op: 'concat_positions', inputs: [grouped, grouped], out: [[rows, 2 * pos, kvHeads, width]], axis: 1 },
+  {
+    op: 'add_bias',
+    inputs: [pattern, index([pos, pos], 6)],
+    params: [[6, heads]],
+    out: [pattern.shape],
+    axis: 2,
+  },
   { op: 'columns', inputs: [stream, index([rows, 2], 9)], params: [[model, 9], null], out: [[rows, pos, 2]], axis: 1 },
   { op: 'cross_entropy', inputs: [stream, { ...index([rows, pos], model), axis: 1 }], out: [[rows, pos]], axis: 1 },
   {

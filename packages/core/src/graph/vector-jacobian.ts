@@ -162,6 +162,11 @@ export const vectorJacobians = {
       ? b.add('scatter_rows', [b.ct, b.value(inputOf(b, 1))], { attrs: { pos: b.shape(inputOf(b, 0))[1] ?? 0 } })
       : null,
   ),
+  add_bias: differentiable(
+    (b, index) => (index === 0 ? b.ct : null),
+    (b, index) => weightGradient(b, index, 'add_bias_grad', [b.value(inputOf(b, 1)), b.ct]),
+  ),
+  concat_positions: { kind: 'constant', because: 'earlier positions are values of an earlier call' },
   columns: differentiable(
     (b, index) => {
       if (index === 1) return null;
@@ -226,6 +231,7 @@ export const vectorJacobians = {
   columns_grad: second,
   columns_grad_weight: second,
   columns_grad_bias: second,
+  add_bias_grad: second,
   cross_entropy_grad: second,
   edge_read_grad: second,
   outer: second,

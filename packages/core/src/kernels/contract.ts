@@ -128,6 +128,19 @@ export const kernels = {
     outputs: [f32('scores', '[R, H, P, S]')],
     attrs: { scale: number, causal: flag },
   },
+  // What a head adds to a score for the distance of query and key, which shares a bucket with distances like it.
+  add_bias: {
+    inputs: [f32('x', '[R, H, P, S]'), i32('buckets', '[P, S]')],
+    params: [vector('table', '[B, H]')],
+    outputs: [f32('out', '[R, H, P, S]')],
+    attrs: {},
+  },
+  add_bias_grad: {
+    inputs: [i32('buckets', '[P, S]'), f32('ct', '[R, H, P, S]')],
+    params: [],
+    outputs: [f32('out', '[groups, B, H]')],
+    attrs: {},
+  },
   softmax: { inputs: [f32('x', '[…, n]')], params: [], outputs: [f32('out', '[…, n]')], attrs: {} },
   mix: {
     inputs: [f32('pattern', '[R, H, P, S]'), f32('v', '[R, S, Hkv, d]')],
@@ -326,6 +339,13 @@ export const kernels = {
     inputs: [f32('x', '[R, P, …]'), i32('index', '[R, G]')],
     params: [],
     outputs: [f32('out', '[R, G, …]')],
+    attrs: {},
+  },
+  // Keys or values of earlier positions, then those of new ones.
+  concat_positions: {
+    inputs: [f32('past', '[R, T, …]'), f32('x', '[R, P, …]')],
+    params: [],
+    outputs: [f32('out', '[R, T + P, …]')],
     attrs: {},
   },
   columns: {

@@ -1,9 +1,10 @@
 import { CircuitscopeError, canonicalJson, type Intervention, type Site } from '@circuitscope/schema';
 import type { Dim, GraphNode, GraphRewrite } from '../graph/index.ts';
-import { type ExternalInput, rowsOf } from './bind.ts';
+import { type BindContext, type ExternalInput, resolvePositions, rowsOf } from './bind.ts';
+import { directionOverKeys, refuseLookingAhead } from './refuse-looking-ahead.ts';
 import { boundLayout, layoutOf, type SymbolicLayout, scopeMasks } from './site-layout.ts';
 import { unitVector } from './unit-vector.ts';
-import { artefact, resolveValue } from './values.ts';
+import { artefact, type ResolvedValue, resolveValue, valueOfPadding } from './values.ts';
 
 export type SiteIntervention = Extract<Intervention, { kind: 'write' | 'direction' | 'freeze' }>;
 
@@ -82,13 +83,14 @@ class ChangeInputs {
   }
 
   /** An input [rows] with a number of each variant's change. */
-  perRow(value: (change: SiteIntervention) => number): number {
-    return this.external([this.level], 'f32', (context) =>
-      Float64Array.from(rowsOf(context, this.level), ({ variant }) => {
+  perRow(value: (change: SiteIntervention) => number, check: (context: BindContext) => void = () => {}): number {
+    return this.external([this.level], 'f32', (context) => {
+      check(context);
+      return Float64Array.from(rowsOf(context, this.level), ({ variant }) => {
         const change = this.changes[variant];
         return change ? value(change) : 0;
-      }),
-    );
+      });
+    });
   }
 }
 
@@ -103,6 +105,7 @@ function addDirection(inputs: ChangeInputs, op: 'project_out' | 'steer' | 'clamp
     );
   }
   const unit = inputs.external([level, layout.dims[2]], 'f32', (context) => {
+    if (layout.pattern && context.prompt.grows) throw directionOverKeys(site);
     const width = boundLayout(layout, context).dims[2];
     const rows = rowsOf(context, level);
     const data = new Float64Array(rows.length * width);
@@ -126,20 +129,62 @@ function addEdit(inputs: ChangeInputs, first: Exclude<SiteIntervention, { kind: 
   const factor = (change: SiteIntervention): number => (change.kind === 'write' ? (change.coefficient ?? 1) : 1);
   const source = first.value;
   if (source.kind === 'const') {
-    const constants = inputs.perRow((change) =>
-      change.kind !== 'direction' && change.value.kind === 'const' ? change.value.value * factor(change) : 0,
+    const constantOf = (change: SiteIntervention): number =>
+      change.kind !== 'direction' && change.value.kind === 'const' ? change.value.value * factor(change) : 0;
+    const constants = inputs.perRow(constantOf, (context) =>
+      refuseLooking(inputs, op, constantOf, context, () => 1, 1),
     );
     const attrs = { op, dims, valueShape: 'none', constant: 1 };
     return rewrite.add('edit', [node.id, -1, ...masks, constants], { attrs });
   }
   const symbol = rewrite.fresh('copies');
+  const resolve = (context: BindContext): ResolvedValue =>
+    resolveValue(source, boundLayout(layout, context), context, reachedBy(changes, context));
   const value = inputs.external(
     [symbol, ...dims],
     'f32',
-    (context) => resolveValue(source, boundLayout(layout, context), context).data,
-    (context) => ({ [symbol]: resolveValue(source, boundLayout(layout, context), context).rows }),
+    (context) => {
+      const { rows, data } = resolve(context);
+      const row = data.length / rows;
+      const valueAt = (example: number, at: number): number => data[(example % rows) * row + at] ?? 0;
+      refuseLooking(inputs, op, factor, context, valueAt, valueOfPadding(layout));
+      return data;
+    },
+    (context) => ({ [symbol]: resolve(context).rows }),
   );
   const plain = changes.every((change) => change === null || factor(change) === 1);
   const attrs = { op, dims, valueShape: 'rows', constant: 1 };
   return rewrite.add('edit', [node.id, value, ...masks, plain ? -1 : inputs.perRow(factor)], { attrs });
+}
+
+/** How many positions the changes reach at most. */
+function reachedBy(changes: Changes<SiteIntervention>, context: BindContext): number {
+  if (!context.prompt.grows) return context.pos;
+  let reached = 0;
+  for (const change of changes) {
+    if (!change) continue;
+    const { at } = change.at;
+    if (!at) return context.pos;
+    for (let example = 0; example < context.batch; example++) {
+      for (const position of resolvePositions(at, example, context)) reached = Math.max(reached, position + 1);
+    }
+  }
+  return reached;
+}
+
+function refuseLooking(
+  { layout, changes, level }: ChangeInputs,
+  op: 'set' | 'add' | 'scale',
+  factor: (change: SiteIntervention) => number,
+  context: BindContext,
+  valueAt: (example: number, entry: number) => number,
+  later: number,
+): void {
+  if (!layout.pattern || !context.prompt.grows) return;
+  for (const { variant, example } of rowsOf(context, level)) {
+    const change = changes[variant];
+    if (!change) continue;
+    const by = factor(change);
+    refuseLookingAhead(layout, change.at, op, example, context, (entry) => by * valueAt(example, entry), by * later);
+  }
 }

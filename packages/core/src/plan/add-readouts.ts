@@ -44,7 +44,7 @@ export function addReadout(
       const direction = rewrite.external(`direction:${readout.direction}`, [width]);
       const make = (context: BindContext): Floats => {
         const { data } = artefact(readout.direction, context);
-        return unitVector(data, width === 'pos' ? context.pos : Number(width), readout.at.site);
+        return unitVector(data, typeof width === 'string' ? context.pos : width, readout.at.site);
       };
       return { nodes: [rewrite.add('project_dot', [node.id, direction])], externals: [{ node: direction, make }] };
     }
@@ -166,7 +166,7 @@ function finalRead(rewrite: GraphRewrite, at: Pos, throughNorm = false): Readout
   const index = rewrite.external('index:final', ['rows', count], 'i32');
   const make = (context: BindContext): Int32Array =>
     Int32Array.from(rowsOf(context, 'rows').flatMap(({ example }) => resolvePositions(at, example, context)));
-  const externals = [{ node: index, make }];
+  const externals = [{ node: index, make, positions: true as const }];
   const { stream, norm } = traceRead(rewrite, rewrite.source, { kind: 'logits', port: 'in' });
   const [scale, normalize, affine] = norm;
   if (throughNorm || scale === undefined || normalize === undefined || affine === undefined) {

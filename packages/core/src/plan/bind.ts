@@ -18,6 +18,11 @@ export interface Prompt {
   readonly images?: Tensor;
   /** The class of each image, which a loss asks for. */
   readonly labels?: readonly number[];
+  /**
+   * More tokens will follow. `from` is how long the prompt is: positions from there on are `generated`. A scope may name
+   * positions that are not there yet, and nothing may be changed that later tokens would change again.
+   */
+  readonly grows?: { readonly from: number };
 }
 
 /** A prompt of images [batch, channels, height, width]. It has one position, whose token nothing reads. */
@@ -34,6 +39,8 @@ export interface BindContext {
   readonly variants: readonly number[];
   readonly runs: ReadonlyMap<string, Run>;
   readonly artefacts: ReadonlyMap<Hash, Tensor>;
+  /** Where earlier positions are given: how many of `pos` they are, and what is left of them, by input. */
+  readonly past?: { readonly length: number; readonly state: ReadonlyMap<string, Floats> };
 }
 
 /** A program input that is made at the call. `level` says whether it has a row per example or per variant and example. */
@@ -41,6 +48,8 @@ export interface ExternalInput {
   readonly node: number;
   readonly make: (context: BindContext) => Floats | Int32Array;
   readonly sizes?: (context: BindContext) => Sizes;
+  /** The entries are positions. */
+  readonly positions?: true;
 }
 
 export interface Row {
@@ -69,6 +78,9 @@ const rowLists = new WeakMap<BindContext, { batch?: Row[]; rows?: Row[] }>();
 /** Positions that a scope names in one example, checked against the prompt. */
 export function resolvePositions(pos: Pos, example: number, context: BindContext): number[] {
   const length = context.pos;
+  const { grows } = context.prompt;
+  // What is not there yet will be; counted from the end, it would move.
+  const there = (list: readonly number[]): readonly number[] => (grows ? list.filter((index) => index < length) : list);
   const checked = (index: number): number => {
     const at = index < 0 ? index + length : index;
     if (Number.isInteger(at) && at >= 0 && at < length) return at;
@@ -80,7 +92,7 @@ export function resolvePositions(pos: Pos, example: number, context: BindContext
   };
   const one = (list: readonly number[] | undefined, what: string): number[] => {
     const index = list?.[example];
-    if (index !== undefined) return [checked(index)];
+    if (index !== undefined) return there([index]).map(checked);
     throw new CircuitscopeError('unknown_position', `${what} gives no position for example ${example}.`, {
       at: `example ${example}`,
     });
@@ -91,11 +103,18 @@ export function resolvePositions(pos: Pos, example: number, context: BindContext
     case 'last':
       return [lastReal(context.prompt.mask?.[example], length)];
     case 'positions':
-      return pos.positions.map(checked);
+      return there(pos.positions).map(checked);
     case 'perExample':
       return one(pos.positions, 'The list of positions');
     case 'named':
       return one(context.prompt.named?.[pos.name], `The named position ${pos.name}`);
+    case 'generated':
+      if (grows) return Array.from({ length: Math.max(length - grows.from, 0) }, (_, index) => grows.from + index);
+      throw new CircuitscopeError(
+        'unknown_position',
+        'Generated positions are those behind a prompt that is being continued; this text is not.',
+        { at: `example ${example}` },
+      );
   }
 }
 

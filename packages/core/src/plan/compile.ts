@@ -1,11 +1,12 @@
 import { CircuitscopeError, type Readout, type Site } from '@circuitscope/schema';
-import { type Graph, GraphRewrite } from '../graph/index.ts';
+import { type Graph, GraphRewrite, type GraphWithPast } from '../graph/index.ts';
 import type { Floats } from '../tensor/index.ts';
 import { addGradients } from './add-gradients.ts';
 import { addReadout } from './add-readouts.ts';
 import { applyInterventions, type GraphIntervention, requireSite } from './apply-interventions.ts';
 import { type BindContext, type ExternalInput, graphInputs } from './bind.ts';
 import { lower } from './lower.ts';
+import { newPositions } from './new-positions.ts';
 import type { Program, Sizes } from './program.ts';
 
 /** A program, and how a call makes its inputs. Depends on the graph and the plan alone, not on prompts. */
@@ -32,6 +33,8 @@ export interface CompileRequest {
   readonly detached?: readonly Site[];
   /** Keep little for gradients, and compute it again. */
   readonly checkpoint?: boolean;
+  /** Values that re-enter the next run; what is new of them becomes an output of that name. */
+  readonly state?: GraphWithPast['state'];
 }
 
 export function compile(request: CompileRequest): Compiled {
@@ -52,9 +55,9 @@ export function compile(request: CompileRequest): Compiled {
   const read = readouts.map((readout) =>
     readout.kind === 'gradient' ? { nodes: [], externals: [] } : addReadout(rewrite, readout),
   );
-  const { detached = [], checkpoint = false } = request;
+  const { detached = [], checkpoint = false, state = [] } = request;
   const gradients = addGradients(rewrite, { readouts, detached, renamedParams, checkpoint });
-  const outputs = read.flatMap(({ nodes }, index) =>
+  const results = read.flatMap(({ nodes }, index) =>
     [...nodes, ...(gradients?.nodes.get(index) === undefined ? [] : [gradients.nodes.get(index) ?? -1])].map(
       (node) => ({
         name: `r${index}`,
@@ -62,6 +65,8 @@ export function compile(request: CompileRequest): Compiled {
       }),
     ),
   );
+  const kept = state.map(({ name, joined }) => ({ name, node: rewrite.node(joined).in[1] ?? -1 }));
+  const outputs = [...results, ...kept];
 
   const needed = new Set(rewrite.order(outputs.map(({ node }) => node)));
   for (const { node, site } of applied.changed) {
@@ -99,11 +104,19 @@ export function compile(request: CompileRequest): Compiled {
         ...graphInputs(context.prompt),
         ...(images ? { images: images.data } : {}),
       };
-      let sizes = rowSizes(context.batch, context.pos, context.variants.length, targets);
+      const past = context.past?.length ?? 0;
+      let sizes: Sizes = {
+        ...rowSizes(context.batch, context.pos - past, context.variants.length, targets),
+        ...(context.past ? { past, keys: context.pos } : {}),
+      };
       const made: { [name: string]: Floats | Int32Array } = {};
       for (const { name, node, tile: level } of inputs) {
         const external = externals.get(node);
-        const data = external ? external.make(context) : fixed[String(rewrite.node(node).attrs.name)];
+        const given = String(rewrite.node(node).attrs.name);
+        const whole = external ? external.make(context) : fixed[given];
+        const data =
+          context.past?.state.get(given) ??
+          (whole && newPositions(whole, rewrite.node(node).shape, external?.positions ?? false, context));
         if (!data)
           throw new CircuitscopeError('bad_graph', `The graph has an input ${name} that no call can make.`, {
             at: name,

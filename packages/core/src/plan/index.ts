@@ -1,9 +1,12 @@
 export type { GraphIntervention } from './apply-interventions.ts';
 export { type BindContext, checkPrompt, imagePrompt, type Prompt, resolvePositions } from './bind.ts';
+export { type CachedRunner, type CachedRunnerOptions, cachedRunner } from './cached-runner.ts';
 export { type ChosenExecutor, chooseExecutor } from './choose-executor.ts';
 export { type Compiled, compile } from './compile.ts';
 export { editWeights } from './edit-weights.ts';
 export type { ExecuteOptions, Executor, ExecutorInfo } from './executor.ts';
+export { fixPositions } from './fix-positions.ts';
+export type { KeyValueCache } from './key-value-cache.ts';
 export { nativeExecutor } from './native-executor.ts';
 export { boundShape, type Program, programBytes, type Sizes, type Step } from './program.ts';
 export { referenceExecutor } from './reference-executor.ts';

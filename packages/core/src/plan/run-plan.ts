@@ -7,6 +7,7 @@ import { Collector } from './collect-results.ts';
 import { type Compiled, compile, rowSizes } from './compile.ts';
 import { editWeights } from './edit-weights.ts';
 import type { ExecuteOptions, Executor } from './executor.ts';
+import { requireFixed } from './fix-positions.ts';
 import { groupVariants } from './group-variants.ts';
 import { boundShape, programBytes } from './program.ts';
 import type { Run } from './run.ts';
@@ -71,6 +72,7 @@ export async function runPlan(engine: Engine, plan: Plan, prompt: Prompt, option
   const { batch, pos } = checkPrompt(prompt);
   checkInputs(graph, prompt);
   const variants = (plan.sweep ?? [[]]).map((list) => [...plan.interventions, ...list]);
+  if (prompt.grows) requireFixed(variants.flat());
   const results = new Collector(plan.readouts, plan.sweep ? variants.length : null, batch);
   const artefacts = options.artefacts ?? new Map<Hash, Tensor>();
   const runs = options.runs ?? new Map<string, Run>();

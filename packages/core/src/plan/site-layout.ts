@@ -32,7 +32,7 @@ export function layoutOf(node: GraphNode, site: Site, names: readonly Site[] = [
 }
 
 export function boundLayout(layout: SymbolicLayout, context: BindContext): SiteLayout {
-  const [n1 = 1, n2 = 1, n3 = 1] = boundShape(layout.dims, { pos: context.pos });
+  const [n1 = 1, n2 = 1, n3 = 1] = boundShape(layout.dims, { pos: context.pos, keys: context.pos });
   // Over the places of an image no mean is taken either: its first axis is no position.
   return { site: layout.site, names: layout.names, dims: [n1, n2, n3], pattern: layout.pattern || layout.image };
 }

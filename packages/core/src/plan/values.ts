@@ -18,11 +18,15 @@ export interface SiteLayout {
   readonly pattern: boolean;
 }
 
-/** Resolves every value that is a tensor (not a constant) to whole rows. */
+/**
+ * Resolves every value that is a tensor (not a constant) to whole rows.
+ * @param reached how many positions the change reaches at most; in a text that grows, a shorter run may serve it
+ */
 export function resolveValue(
   value: Exclude<Value, { kind: 'const' }>,
   layout: SiteLayout,
   context: BindContext,
+  reached = context.pos,
 ): ResolvedValue {
   const [n1, n2, n3] = layout.dims;
   const size = n1 * n2 * n3;
@@ -30,16 +34,16 @@ export function resolveValue(
     case 'artefact':
       return spread(artefact(value.hash, context), layout, context.batch);
     case 'run':
-      return whole(recorded(value.name, layout, context), size, layout);
+      return whole(recorded(value.name, layout, context, reached), size, layout);
     case 'mean': {
       const run = source(value.run, context);
       const tensor = captured(run, layout.site, layout.names);
       if (value.over === 'batch_pos') return meanOverPositions(tensor, layout, run);
-      checkTokens(value.run, run, layout, { batch: run.batch, pos: context.pos });
-      return meanOverBatch(tensor, size);
+      const fits = checkTokens(value.run, run, layout, { ...context, batch: run.batch }, reached);
+      return meanOverBatch(fits ? tensor : padded(tensor, run, layout), size);
     }
     case 'resample': {
-      const tensor = recorded(value.run, layout, context);
+      const tensor = recorded(value.run, layout, context, reached);
       const rows = whole(tensor, size, layout);
       const order = permutation(value.by, rows.rows);
       if (order.every((from, to) => from === to)) throw nothingMoved(layout, rows.rows);
@@ -66,19 +70,48 @@ function source(name: string, context: BindContext): Run {
   );
 }
 
-function recorded(name: string, layout: SiteLayout, context: BindContext): Tensor {
+function recorded(name: string, layout: SiteLayout, context: BindContext, reached: number): Tensor {
   const run = source(name, context);
-  checkTokens(name, run, layout, context);
-  return captured(run, layout.site, layout.names);
+  const fits = checkTokens(name, run, layout, context, reached);
+  const tensor = captured(run, layout.site, layout.names);
+  return fits ? tensor : padded(tensor, run, layout);
 }
 
-function checkTokens(name: string, run: Run, layout: SiteLayout, want: { batch: number; pos: number }): void {
-  if (run.batch === want.batch && run.pos === want.pos) return;
+/** Whether a run is as long as this one, and not only as long as the change reaches into a text that grows. */
+function checkTokens(
+  name: string,
+  run: Run,
+  layout: SiteLayout,
+  want: Pick<BindContext, 'batch' | 'pos' | 'prompt'>,
+  reached: number,
+): boolean {
+  if (run.batch === want.batch && run.pos === want.pos) return true;
+  if (run.batch === want.batch && want.prompt.grows && run.pos < want.pos && reached <= run.pos) return false;
   throw new CircuitscopeError(
     'shape_mismatch',
     `The run ${name} has ${run.batch} × ${run.pos} tokens, this one ${want.batch} × ${want.pos}; values fit only prompts of equal shape.`,
     { at: layout.site, expected: `${want.batch} × ${want.pos}`, got: `${run.batch} × ${run.pos}` },
   );
+}
+
+/** What stands where nobody reads: zero, and −∞ among scores. */
+export function valueOfPadding({ site, pattern }: Pick<SiteLayout, 'site' | 'pattern'>): number {
+  return pattern && site.endsWith('.hook_attn_scores') ? Number.NEGATIVE_INFINITY : 0;
+}
+
+/** Positions behind a run's end as nobody reads them. */
+function padded(tensor: Tensor, run: Run, layout: SiteLayout): Tensor {
+  const [n1, n2, n3] = layout.dims;
+  const data = like(tensor.data, run.batch * n1 * n2 * n3).fill(valueOfPadding(layout));
+  const [heads, rows, width] = layout.pattern ? [n1, run.pos, run.pos] : [1, run.pos, n2 * n3];
+  const [rowsOut, widthOut] = layout.pattern ? [n2, n3] : [n1, n2 * n3];
+  for (let block = 0; block < run.batch * heads; block++) {
+    for (let row = 0; row < rows; row++) {
+      const from = (block * rows + row) * width;
+      data.set(tensor.data.subarray(from, from + width), (block * rowsOut + row) * widthOut);
+    }
+  }
+  return { shape: [run.batch, n1, n2, n3], data };
 }
 
 function nothingMoved(layout: SiteLayout, rows: number): CircuitscopeError {

@@ -1,9 +1,21 @@
-import { CircuitscopeError } from '@circuitscope/schema';
+import { CircuitscopeError, type Intervention, type Plan } from '@circuitscope/schema';
 import type { DecoderSpec } from '../architectures/index.ts';
-import { type Engine, makePlan, type RunOptions, runPlan } from '../plan/index.ts';
+import {
+  type CachedRunner,
+  cachedRunner,
+  type Engine,
+  fixPositions,
+  type KeyValueCache,
+  makePlan,
+  type Prompt,
+  type ReadoutResult,
+  type Run,
+  type RunOptions,
+  runPlan,
+} from '../plan/index.ts';
 import { Rng } from '../tensor/index.ts';
 
-export interface GenerateOptions extends Pick<RunOptions, 'signal' | 'threads' | 'memoryBytes'> {
+export interface GenerateOptions extends Pick<RunOptions, 'signal' | 'threads' | 'memoryBytes' | 'runs' | 'artefacts'> {
   /** How many tokens to add, at most: generation also ends at a stop token and where the model's context is full. */
   readonly steps: number;
   /** 0 takes the largest logit, the lowest id among equals; above, tokens are drawn from softmax(logits / temperature). */
@@ -13,14 +25,22 @@ export interface GenerateOptions extends Pick<RunOptions, 'signal' | 'threads' |
   readonly seed?: number;
   /** Tokens that end the text; they are not given out. */
   readonly stop?: ReadonlySet<number>;
+  /** Changes of the model that act on every token, as far as their scopes say; `last` and negative positions are the prompt's. */
+  readonly interventions?: readonly Intervention[];
+  /** Keep keys and values of earlier tokens (the default), or run the whole text for each token. The tokens are the same. */
+  readonly cache?: boolean;
+  /** A prompt is read in pieces of at most so many tokens, which bounds memory. */
+  readonly piece?: number;
 }
 
 /** What one readout can sort; a larger vocabulary is drawn from its largest logits alone. */
 const MOST_CANDIDATES = 1 << 16;
 
+/** Attention of so many queries over a long text takes no more memory than an MLP does. */
+const PIECE = 512;
+
 /**
- * Tokens that continue `ids`, one by one. Each is one plan over the whole text so far, nothing is cached: n tokens cost n
- * forward passes. Texts are padded to powers of two, so that few sizes of memory occur; padding is masked and changes no bit.
+ * Tokens that continue `ids`, one by one, as they are drawn.
  *
  * @throws CircuitscopeError `too_long` if the prompt leaves no room in the context, `bad_prompt`, `out_of_range`
  */
@@ -30,29 +50,114 @@ export async function* generate(
   ids: readonly number[],
   options: GenerateOptions,
 ): AsyncGenerator<number, void, undefined> {
-  const { steps, temperature = 0, seed = 0, stop } = options;
-  checkOptions(spec, ids, options);
-  const k = temperature === 0 ? 1 : Math.min(options.topK ?? MOST_CANDIDATES, spec.vocab, MOST_CANDIDATES);
-  const plan = makePlan(engine.graph, { readouts: [{ kind: 'topK', at: { kind: 'last' }, k }] });
-  const rng = new Rng(seed, 'generate');
-  const text = [...ids];
-  for (let step = 0; step < steps && text.length < spec.context; step++) {
-    const run = await runPlan(engine, plan, padded(text, spec.context), options);
-    const [top] = run.results;
-    if (top?.kind !== 'topK') throw new CircuitscopeError('bad_program', 'The plan gave no candidates.');
-    const chosen = temperature === 0 ? 0 : draw(top.values.data, temperature, rng.float());
-    const next = top.indices.data[chosen] ?? 0;
-    if (stop?.has(next)) return;
+  for await (const [next] of generateTogether(engine, spec, [ids], options)) {
+    if (next === undefined || next === null) return;
     yield next;
-    text.push(next);
   }
 }
 
-/** One example, padded at the right to a power of two. */
-function padded(ids: readonly number[], context: number) {
-  const length = Math.min(context, 2 ** Math.ceil(Math.log2(Math.max(ids.length, 8))));
-  const padding = new Array<number>(length - ids.length).fill(0);
-  return { tokens: [[...ids, ...padding]], mask: [[...ids.map(() => 1), ...padding]] };
+/**
+ * Continues several texts side by side: a list of one token per text at a time, null for those that have ended. Shorter
+ * prompts are padded at the left; each text gets the tokens that it gets alone.
+ *
+ * @throws CircuitscopeError as `generate`
+ */
+export async function* generateTogether(
+  engine: Engine,
+  spec: Pick<DecoderSpec, 'context' | 'vocab'>,
+  prompts: readonly (readonly number[])[],
+  options: GenerateOptions,
+): AsyncGenerator<(number | null)[], void, undefined> {
+  const { steps, temperature = 0, seed = 0, stop } = options;
+  for (const ids of prompts) checkOptions(spec, ids, options);
+  if (prompts.length === 0) return;
+  const k = temperature === 0 ? 1 : Math.min(options.topK ?? MOST_CANDIDATES, spec.vocab, MOST_CANDIDATES);
+  const from = Math.max(...prompts.map(({ length }) => length));
+  const pad = (ids: readonly number[], value: (id: number) => number): number[] => [
+    ...new Array<number>(from - ids.length).fill(0),
+    ...ids.map(value),
+  ];
+  const prompt = { tokens: prompts.map((ids) => pad(ids, (id) => id)), mask: prompts.map((ids) => pad(ids, () => 1)) };
+  const interventions = fixPositions(options.interventions ?? [], prompt);
+  const plan = makePlan(engine.graph, { interventions, readouts: [{ kind: 'topK', at: { kind: 'last' }, k }] });
+  const read =
+    options.cache === false ? reader(engine, plan, spec, options) : cachedReader(engine, plan, from, options);
+  const draws = prompts.map((_, text) => new Rng(seed, text === 0 ? 'generate' : `generate ${text}`));
+  const room = prompts.map(({ length }) => spec.context - length);
+  let added: Piece = prompt;
+  for (let step = 0; step < steps && room.some((left) => left > 0); step++) {
+    const top = await read(added);
+    const next = prompts.map((_, text) => {
+      if ((room[text] ?? 0) <= 0) return null;
+      const values = top.values.data.subarray(text * k, (text + 1) * k);
+      const chosen = temperature === 0 ? 0 : draw(values, temperature, draws[text]?.float() ?? 0);
+      const id = top.indices.data[text * k + chosen] ?? 0;
+      room[text] = stop?.has(id) ? 0 : (room[text] ?? 0) - 1;
+      return stop?.has(id) ? null : id;
+    });
+    if (next.every((id) => id === null)) return;
+    yield next;
+    added = { tokens: next.map((id) => [id ?? 0]), mask: next.map((id) => [id === null ? 0 : 1]) };
+  }
+}
+
+type Piece = Required<Pick<Prompt, 'tokens' | 'mask'>>;
+
+/** Reads what a text gets and gives the candidates for what follows. */
+type Reader = (added: Piece) => Promise<Extract<ReadoutResult, { kind: 'topK' }>>;
+
+/** Each token is one pass over itself alone, beside the keys and values of all before it. */
+function cachedReader(engine: Engine, plan: Plan, from: number, options: GenerateOptions): Reader {
+  const { runs, artefacts } = options;
+  const runner = cachedRunner(engine, plan, { from, ...(runs ? { runs } : {}), ...(artefacts ? { artefacts } : {}) });
+  let cache: KeyValueCache | null = null;
+  return async ({ tokens, mask }) => {
+    const length = tokens[0]?.length ?? 0;
+    const piece = options.piece ?? PIECE;
+    for (let start = 0; ; start += piece) {
+      const cut = (rows: Piece['tokens']) => rows.map((row) => row.slice(start, start + piece));
+      const next: Extended = await runner.extend(cache, { tokens: cut(tokens), mask: cut(mask) }, options);
+      cache = next.cache;
+      if (start + piece >= length) return candidates(next.run);
+    }
+  };
+}
+
+type Extended = Awaited<ReturnType<CachedRunner['extend']>>;
+
+/**
+ * Each token is one pass over the whole text. Without changes texts are padded at the right to powers of two, so that few
+ * sizes of memory occur; padding is masked and changes no bit.
+ */
+function reader(
+  engine: Engine,
+  plan: Plan,
+  { context }: Pick<DecoderSpec, 'context'>,
+  options: GenerateOptions,
+): Reader {
+  let text: Piece | null = null;
+  let from = 0;
+  return async (added) => {
+    const before: Piece | null = text;
+    if (!before) from = added.tokens[0]?.length ?? 0;
+    const join = (key: keyof Piece): number[][] =>
+      added[key].map((row, example) => [...(before?.[key][example] ?? []), ...row]);
+    text = { tokens: join('tokens'), mask: join('mask') };
+    const length = text.tokens[0]?.length ?? 0;
+    const full =
+      plan.interventions.length > 0
+        ? length
+        : Math.min(2 ** Math.ceil(Math.log2(Math.max(length, 8))), Math.max(context, length));
+    const padding = new Array<number>(full - length).fill(0);
+    const pad = (rows: Piece['tokens']) => rows.map((row) => [...row, ...padding]);
+    const prompt: Prompt = { tokens: pad(text.tokens), mask: pad(text.mask), grows: { from } };
+    return candidates(await runPlan(engine, plan, prompt, options));
+  };
+}
+
+function candidates({ results: [top] }: Run): Extract<ReadoutResult, { kind: 'topK' }> {
+  if (top?.kind === 'topK') return top;
+  throw new CircuitscopeError('bad_program', 'The plan gave no candidates.');
 }
 
 /**
@@ -76,7 +181,7 @@ function checkOptions(
   ids: readonly number[],
   options: GenerateOptions,
 ): void {
-  const { steps, temperature = 0, topK = 1 } = options;
+  const { steps, temperature = 0, topK = 1, piece = 1 } = options;
   const fail = (what: string, expected: string, got: number): never => {
     throw new CircuitscopeError('out_of_range', `${what} must be ${expected}, not ${got}.`, {
       at: what,
@@ -87,6 +192,7 @@ function checkOptions(
   if (!Number.isSafeInteger(steps) || steps < 0) fail('steps', 'a whole number from 0', steps);
   if (!Number.isFinite(temperature) || temperature < 0) fail('temperature', 'a number from 0', temperature);
   if (!Number.isSafeInteger(topK) || topK < 1) fail('topK', 'a whole number from 1', topK);
+  if (!Number.isSafeInteger(piece) || piece < 1) fail('piece', 'a whole number from 1', piece);
   if (ids.length === 0) {
     throw new CircuitscopeError('bad_prompt', 'There is nothing to continue; begin with the token that begins a text.');
   }

@@ -1,4 +1,4 @@
-export { type GenerateOptions, generate } from './generate.ts';
+export { type GenerateOptions, generate, generateTogether } from './generate.ts';
 export { type Llama2cTokenizer, openLlama2cTokenizer } from './llama2c-tokenizer.ts';
 export { openTokenizer } from './open-tokenizer.ts';
 export type { Tokenizer } from './tokenizer.ts';

@@ -3,7 +3,7 @@ import { generate as generateTokens, type Llama2cTokenizer, type Tokenizer } fro
 import { CircuitscopeError } from '@circuitscope/schema';
 import { chooseEngine, executorDocument } from '../../choose-engine.ts';
 import { command } from '../../command.ts';
-import { integer, real, shared, text, withDefault } from '../../options/index.ts';
+import { flag, integer, real, shared, text, withDefault } from '../../options/index.ts';
 import { print } from '../../output/index.ts';
 import { modelOption, resolveModel } from '../../resolve-model.ts';
 import { promptFrom, tokenizer, tokenizerFor, tokens } from './prompt-options.ts';
@@ -11,7 +11,7 @@ import { promptFrom, tokenizer, tokenizerFor, tokens } from './prompt-options.ts
 export const generate = command({
   summary: 'continue a text, token by token',
   details:
-    'Every new token is one pass over the whole text: nothing is cached yet, so long texts are slow. Generation ends after --steps tokens, at the token that ends a text, or where the context is full. The text goes to stdout byte for byte; with --tokens and no tokenizer, ids do.',
+    'Keys and values of earlier tokens are kept, so a new token costs one pass over itself; --no-cache runs the whole text for each, to the same bits. Generation ends after --steps tokens, at the token that ends a text, or where the context is full. The text goes to stdout byte for byte; with --tokens and no tokenizer, ids do.',
   options: {
     model: modelOption,
     prompt: text('TEXT', 'text to continue (default: the beginning of a text)'),
@@ -20,6 +20,7 @@ export const generate = command({
     temperature: withDefault(real('T', '0 takes the most likely token; above, tokens are drawn', { min: 0 }), 0),
     topK: integer('K', 'draw from the K most likely tokens', { min: 1 }),
     seed: shared.seed,
+    noCache: flag('run the whole text for every token (slow; the same text)'),
     tokenizer,
     threads: shared.threads,
   },
@@ -55,13 +56,14 @@ export const generate = command({
 
     const added: number[] = [];
     const writer = textWriter(vocabulary, ids, (piece) => io.stdout.write(piece));
-    const { steps, temperature, seed, topK, threads } = options;
+    const { steps, temperature, seed, topK, threads, noCache } = options;
     const settings = {
       steps,
       temperature,
       seed,
       signal: io.signal,
       stop: endTokens(model),
+      cache: !noCache,
       ...(topK ? { topK } : {}),
       ...(threads ? { threads } : {}),
     };

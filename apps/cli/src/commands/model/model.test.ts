@@ -274,6 +274,8 @@ describe.skipIf(!sharedFolder)(`model${sharedFolder ? '' : ` (skipped: ${without
       '6',
     ]);
     expect(plain.stdout).toBe(document.text);
+    const words = ['model', 'generate', '--model', stories, '--prompt', 'Once upon', '--steps', '6', '--no-cache'];
+    expect((await circuitscope(words)).stdout).toBe(document.text);
     const ids = await circuitscope(['model', 'generate', '--model', gpt2, '--tokens', '[[1,2,3]]', '--steps', '3']);
     expect(ids.stdout).toMatch(/^\d+ \d+ \d+$/);
   });

@@ -267,6 +267,19 @@ const copies: ConformanceCase[] = [
       fails: 'out_of_range',
     }),
   ),
+  ...lengths.map((before) =>
+    buildCase('concat_positions', `three positions behind ${before}`, {
+      inputs: [random(`concat/past/${before}`, [2, before, 3, 4]), random('concat/x', [2, 3, 3, 4])],
+      out: [[2, before + 3, 3, 4]],
+      bound: 'exact',
+    }),
+  ),
+  buildCase('concat_positions', 'each row keeps its own past', {
+    inputs: [floats([2, 1, 1], [1, -0]), floats([2, 2, 1], [2, 3, 4, Number.NaN])],
+    out: [[2, 3, 1]],
+    bound: 'exact',
+    expect: [[1, 2, 3, -0, 4, Number.NaN]],
+  }),
 ];
 
 export const elementwiseCases: readonly ConformanceCase[] = [

@@ -282,6 +282,45 @@ const weights: ConformanceCase[] = [
       bound: chain(6 * all, 'ct'),
     }),
   ]),
+  ...lengths.map((keys) =>
+    buildCase('add_bias', `${keys} keys`, {
+      inputs: [random(`bias/${keys}`, [2, 3, 4, keys]), randomInts(`bias/buckets/${keys}`, [4, keys], 6)],
+      params: [random('bias/table', [6, 3])],
+      out: [[2, 3, 4, keys]],
+      bound: 'exact',
+    }),
+  ),
+  buildCase('add_bias', 'each head has its own column of the table; a masked score stays masked', {
+    inputs: [floats([1, 2, 1, 2], [1, Number.NEGATIVE_INFINITY, 3, 4]), ints([1, 2], [1, 0])],
+    params: [floats([2, 2], [10, 20, 30, 40])],
+    out: [[1, 2, 1, 2]],
+    bound: 'exact',
+    expect: [[31, Number.NEGATIVE_INFINITY, 43, 24]],
+  }),
+  ...[-1, 2].map((bucket) =>
+    buildCase('add_bias', `bucket ${bucket} of 2 is an error`, {
+      inputs: [random('bias/one', [1, 1, 1, 1]), ints([1, 1], [bucket])],
+      params: [random('bias/two', [2, 1])],
+      out: [[1, 1, 1, 1]],
+      bound: 'exact',
+      fails: 'out_of_range',
+    }),
+  ),
+  ...lengths.flatMap((keys) =>
+    [1, 2].map((groups) =>
+      buildCase('add_bias_grad', `${keys} keys, ${groups} groups`, {
+        inputs: [randomInts(`bias/buckets/${keys}`, [4, keys], 6), random(`bias/ct/${keys}`, [4, 3, 4, keys])],
+        out: [[groups, 6, 3]],
+        bound: chain(16 * keys, 'ct'),
+      }),
+    ),
+  ),
+  buildCase('add_bias_grad', 'by hand: what shares a bucket is added, for each head', {
+    inputs: [ints([1, 3], [1, 0, 1]), floats([1, 2, 1, 3], [1, 2, 3, 4, 5, 6])],
+    out: [[1, 3, 2]],
+    bound: chain(3, 'ct'),
+    expect: [[2, 5, 4, 10, 0, 0]],
+  }),
   buildCase('linear_grad_weight', 'by hand: an outer product a row, added', {
     inputs: [floats([2, 2], [1, 2, 3, 4]), floats([2, 1], [10, 100])],
     out: [[1, 2, 1]],

@@ -3,6 +3,8 @@ import { zeros } from '../../tensor/index.ts';
 import { type KernelCall, type KernelName, type KernelResult, kernelSpec, type ReferenceKernel } from '../contract.ts';
 import { activation } from './activation.ts';
 import { activationGrad } from './activation-grad.ts';
+import { addBias } from './add-bias.ts';
+import { addBiasGrad } from './add-bias-grad.ts';
 import { affine } from './affine.ts';
 import { attention } from './attention.ts';
 import { attentionGrad } from './attention-grad.ts';
@@ -16,6 +18,7 @@ import { columns } from './columns.ts';
 import { columnsGrad } from './columns-grad.ts';
 import { columnsGradBias } from './columns-grad-bias.ts';
 import { columnsGradWeight } from './columns-grad-weight.ts';
+import { concatPositions } from './concat-positions.ts';
 import { conv2d } from './conv2d.ts';
 import { conv2dGradInput } from './conv2d-grad-input.ts';
 import { conv2dGradWeight } from './conv2d-grad-weight.ts';
@@ -83,6 +86,9 @@ export const referenceKernels: { readonly [name in KernelName]: ReferenceKernel 
   activation,
   repeat,
   gather_rows: gatherRows,
+  add_bias: addBias,
+  add_bias_grad: addBiasGrad,
+  concat_positions: concatPositions,
   columns,
   cross_entropy: crossEntropy,
   top_k: topK,

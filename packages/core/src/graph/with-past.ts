@@ -1,0 +1,84 @@
+import { CircuitscopeError } from '@circuitscope/schema';
+import type { Graph, GraphNode } from './graph.ts';
+import { makeNode } from './graph-builder.ts';
+import { reachOf } from './operations.ts';
+
+/** A graph that computes new positions of texts whose earlier keys and values are given. */
+export interface GraphWithPast {
+  readonly graph: Graph;
+  /**
+   * Values that re-enter the next run. The node `joined` is [batch, keys, heads, width]: the input `name`
+   * [batch, past, heads, width], then the new positions, which are its second input.
+   */
+  readonly state: readonly { readonly name: string; readonly joined: number }[];
+}
+
+/**
+ * The same model for some more positions. `pos` counts new positions, `past` earlier ones, `keys` both; the mask is
+ * [batch, keys]. Sites stay where they are, so that changes of keys and values come before they are joined.
+ *
+ * @throws CircuitscopeError `no_cache` where a new position would change what earlier ones have computed
+ */
+export function withPast(graph: Graph): GraphWithPast {
+  const nodes: GraphNode[] = [];
+  const ids = new Map<number, number>();
+  const state: { name: string; joined: number }[] = [];
+  const inputs: { [name: string]: number } = {};
+  const add = (...[op, from, options]: Added): number => {
+    const id = nodes.length;
+    nodes.push(makeNode(id, op, from, options, (of) => nodes[of]?.shape ?? []));
+    return id;
+  };
+  const joins = new Map<number, number>();
+  const join = (source: number): number => {
+    const known = joins.get(source);
+    if (known !== undefined) return known;
+    const x = nodes[ids.get(source) ?? -1];
+    if (!x) throw noCache('its attention reads what it has not computed');
+    const name = `past.${state.length}`;
+    const [, , ...rest] = x.shape;
+    const past = add('input', [], { attrs: { name, shape: ['batch', 'past', ...rest] }, dtype: 'f32' });
+    inputs[name] = past;
+    const joined = add('concat_positions', [past, x.id], { attrs: { keys: 'keys' } });
+    state.push({ name, joined });
+    joins.set(source, joined);
+    return joined;
+  };
+  for (const node of graph.nodes) {
+    let from = node.in.map((input) => (input < 0 ? -1 : (ids.get(input) ?? -1)));
+    let attrs = node.attrs;
+    if (node.op === 'scores') {
+      const [q = -1, , mask = -1] = from;
+      from = [q, join(node.in[1] ?? -1), mask];
+    } else if (node.op === 'mix') {
+      const pattern = graph.nodes[node.in[0] ?? -1];
+      const scores = graph.nodes[pattern?.in[0] ?? -1];
+      if (pattern?.op !== 'softmax' || scores?.op !== 'scores' || scores.attrs.causal !== true) throw looksAhead(node);
+      from = [from[0] ?? -1, join(node.in[1] ?? -1)];
+    } else if (node.op === 'input' && node.id === graph.inputs.mask) {
+      attrs = { ...attrs, shape: ['batch', 'keys'] };
+    } else if (reachOf(node.op, attrs) !== 'pointwise') {
+      throw looksAhead(node);
+    }
+    if (node.op === 'scores' && attrs.causal !== true) throw looksAhead(node);
+    const { op, params, sites, dtype } = node;
+    ids.set(node.id, add(op, from, { params, attrs, sites, dtype }));
+  }
+  if (state.length === 0) throw noCache('it has no attention, so that nothing is left of earlier positions');
+  for (const [name, id] of Object.entries(graph.inputs)) inputs[name] = ids.get(id) ?? -1;
+  return { graph: { nodes, inputs, output: ids.get(graph.output) ?? -1, params: graph.params }, state };
+}
+
+type Added = [op: GraphNode['op'], from: readonly number[], options: Parameters<typeof makeNode>[3]];
+
+function looksAhead({ sites, op }: GraphNode): CircuitscopeError {
+  return noCache(`${sites[0] ?? `an operation ${op}`} reads later positions too`);
+}
+
+function noCache(why: string): CircuitscopeError {
+  return new CircuitscopeError(
+    'no_cache',
+    `This model cannot keep keys and values of earlier positions: ${why}. Run each text as a whole.`,
+    { got: why },
+  );
+}
