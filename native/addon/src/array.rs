@@ -135,3 +135,8 @@ pub fn read_floats(what: &str, array: &Unknown<'_>, to: &mut Vec<f32>) -> napi::
     to.extend(from.0.iter().map(|entry| f32::from_bits(entry.load(Ordering::Relaxed))));
     Ok(())
 }
+
+/// The entries of a Float32Array as bits, of `length` if one is expected; valid until JavaScript runs again.
+pub fn bits<'a>(what: &str, array: &'a Unknown<'_>, length: Option<usize>) -> napi::Result<&'a [AtomicU32], ErrorCode> {
+    memory(what, array, Kind::F32, length).map(|memory| memory.0)
+}

@@ -2,6 +2,7 @@
 //! Threads of ours never touch JavaScript; `../index.ts` gives the types.
 #![cfg_attr(test, allow(dead_code, reason = "exports are registered for the loader, which a test build lacks"))]
 
+mod adamw;
 mod array;
 mod call;
 mod error;

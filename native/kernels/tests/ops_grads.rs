@@ -730,3 +730,26 @@ fn a_bias_is_added_by_bucket_and_its_gradient_adds_what_shares_a_bucket() {
         }
     }
 }
+
+#[test]
+fn adamw_is_the_plain_update_on_every_path() {
+    let mut random = Random(77);
+    let with = AdamW { factor: 0.5, beta1: 0.9, beta2: 0.99, keep: 0.999, size: 0.02, root: 0.3, eps: 1e-8 };
+    for length in [0, 1, 5, 16, 100, 1023] {
+        let [gradient, weights, first] = [0; 3].map(|_| random.floats(length));
+        let second: Vec<f32> = random.floats(length).iter().map(|x| x * x).collect();
+        for isa in Isa::available() {
+            let (mut w, mut m, mut v) = (weights.clone(), first.clone(), second.clone());
+            adamw(isa, with, &gradient, &mut w, &mut m, &mut v);
+            for at in 0..length {
+                let g = f64::from(gradient[at]) * 0.5;
+                let mean = f64::from(first[at]) + (g - f64::from(first[at])) * (1.0 - 0.9);
+                let square = f64::from(second[at]) * 0.99 + g * g * (1.0 - 0.99);
+                let step = 0.02 * (mean / (square.sqrt() / 0.3 + 1e-8));
+                assert_eq!(m[at].to_bits(), (mean as f32).to_bits());
+                assert_eq!(v[at].to_bits(), (square as f32).to_bits());
+                assert_eq!(w[at].to_bits(), ((f64::from(weights[at]) * 0.999 - step) as f32).to_bits());
+            }
+        }
+    }
+}

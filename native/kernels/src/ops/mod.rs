@@ -3,6 +3,7 @@
 
 mod activation;
 mod activation_grad;
+mod adamw;
 mod add_bias;
 mod affine;
 mod attention;
@@ -73,6 +74,7 @@ pub(crate) use per_isa::per_isa;
 
 pub use activation::{Function as ActivationFunction, activation};
 pub use activation_grad::activation_grad;
+pub use adamw::{AdamW, adamw};
 pub use add_bias::{Sizes as AddBiasSizes, add_bias, add_bias_grad};
 pub use affine::affine;
 pub use attention::{AttentionOut, attention};

@@ -50,6 +50,24 @@ export interface NativeAddon {
     options: { threads?: number; memoryBytes?: number },
     run: NativeRunHandle,
   ): Promise<void>;
+  adamw(
+    gradient: Float32Array,
+    weights: Float32Array,
+    first: Float32Array,
+    second: Float32Array,
+    factors: AdamWFactors,
+  ): void;
+}
+
+/** One update of AdamW: what `training` multiplies and adds, in float64. */
+export interface AdamWFactors {
+  readonly factor: number;
+  readonly beta1: number;
+  readonly beta2: number;
+  readonly keep: number;
+  readonly size: number;
+  readonly root: number;
+  readonly eps: number;
 }
 
 export type NativeChoice =

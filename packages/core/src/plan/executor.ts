@@ -1,3 +1,4 @@
+import type { AdamWFactors } from '../kernels/index.ts';
 import type { Floats } from '../tensor/index.ts';
 import type { Program, Sizes } from './program.ts';
 import type { Weights } from './weights.ts';
@@ -28,4 +29,14 @@ export interface Executor {
     binding: { readonly sizes: Sizes; readonly inputs: { readonly [name: string]: Floats | Int32Array } },
     options?: ExecuteOptions,
   ): Promise<{ readonly [output: string]: Floats | Int32Array }>;
+  /** The update of AdamW in place, if this executor has its own; to the bit that of `training`. */
+  readonly adamw?: (entries: AdamWEntries, factors: AdamWFactors) => void;
+}
+
+/** Arrays of equal length. */
+export interface AdamWEntries {
+  readonly data: Float32Array;
+  readonly gradient: Float32Array;
+  readonly first: Float32Array;
+  readonly second: Float32Array;
 }

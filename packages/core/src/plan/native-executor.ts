@@ -67,6 +67,7 @@ export function nativeExecutor(addon: NativeAddon): Executor {
 
   return {
     info: { kind: 'native', path: info.isa, threads: info.threads, cpu: info.cpu },
+    adamw: ({ data, gradient, first, second }, factors) => addon.adamw(gradient, data, first, second, factors),
     async execute(program, weights, { sizes, inputs }, options = {}) {
       checkMemory(program, sizes, options);
       const store = storeFor(weights);

@@ -1,6 +1,7 @@
 import { CircuitscopeError } from '@circuitscope/schema';
 import { describe, expect, test } from 'vitest';
-import { tensor } from '../tensor/index.ts';
+import { chooseExecutor } from '../plan/index.ts';
+import { Rng, tensor } from '../tensor/index.ts';
 import { adamW, clipFactor, globalNorm, type OptimiserSettings } from './optimiser.ts';
 
 const settings: OptimiserSettings = {
@@ -128,4 +129,29 @@ describe('clipping', () => {
     expect(optimiser.update(gradient(3, 4), 0.1)).toBe(5);
     expect(optimiser.moments.get('w')?.first[0]).toBeCloseTo(0.3, 6);
   });
+});
+
+test('the addon updates to the bit of the plain loop: long, short, subnormal, huge, not a number', async ({ skip }) => {
+  const { executor, fallbackReason } = await chooseExecutor();
+  if (!executor.adamw) return skip(`the addon does not load: ${fallbackReason}`);
+  const rng = new Rng(4, 'adamw');
+  const odd = [0, -0, 1e-45, -3e-39, 3.4e38, -1, 1e-20, Number.NaN];
+  const random = (length: number) =>
+    Float32Array.from({ length }, (_, at) => (at % 7 === 0 ? (odd[at % odd.length] ?? 0) : rng.normal()));
+  for (const length of [0, 1, 7, 31, 2048, 5003]) {
+    const start = random(length);
+    const [plain, fast] = [start.slice(), start.slice()].map((data) => new Map([['w', tensor([length], data)]]));
+    if (!plain || !fast) throw new Error('two copies');
+    const changed = { ...settings, betas: [0.9, 0.98] as const, weightDecay: 0.1, clip: 1 };
+    const [one, two] = [adamW(changed, plain), adamW(changed, fast, { executor })];
+    for (let step = 0; step < 4; step++) {
+      // The global norm of what is not finite changes nothing, so those entries are in the weights alone.
+      const gradients = new Map([['w', Float32Array.from({ length }, () => rng.normal() * 10 ** (step * 9 - 30))]]);
+      expect(two.update(gradients, 0.01)).toBe(one.update(gradients, 0.01));
+    }
+    const bits = (data: ArrayLike<number> | undefined) => new Uint32Array(Float32Array.from(data ?? []).buffer);
+    expect(bits(fast.get('w')?.data)).toEqual(bits(plain.get('w')?.data));
+    expect(bits(two.moments.get('w')?.first)).toEqual(bits(one.moments.get('w')?.first));
+    expect(bits(two.moments.get('w')?.second)).toEqual(bits(one.moments.get('w')?.second));
+  }
 });

@@ -1,4 +1,6 @@
 import { CircuitscopeError } from '@circuitscope/schema';
+import type { AdamWFactors } from '../kernels/index.ts';
+import type { Executor } from '../plan/index.ts';
 import { type Floats, type Tensor, zeros } from '../tensor/index.ts';
 
 /** AdamW and the clipping before it, as plain data. */
@@ -32,6 +34,12 @@ export interface AdamW {
   readonly update: (gradients: Gradients, learningRate: number) => number;
 }
 
+export interface AdamWStart {
+  readonly done?: number;
+  readonly moments?: ReadonlyMap<string, Moments>;
+  readonly executor?: Pick<Executor, 'adamw'>;
+}
+
 /**
  * AdamW (Loshchilov & Hutter, Decoupled weight decay regularization, 2019), in PyTorch's order: with the clipped gradient g,
  *
@@ -42,12 +50,13 @@ export interface AdamW {
  * is used, so every runtime makes the same bits.
  *
  * @param done updates that were made already, for a training that goes on
+ * @param executor whose own loop over float32 weights is used, if it has one; the bits are the same
  * @throws CircuitscopeError `bad_optimiser` for settings out of range or a decaying weight that does not exist
  */
 export function adamW(
   settings: OptimiserSettings,
   weights: ReadonlyMap<string, Tensor>,
-  { done = 0, moments }: { readonly done?: number; readonly moments?: ReadonlyMap<string, Moments> } = {},
+  { done = 0, moments, executor }: AdamWStart = {},
 ): AdamW {
   check(settings, weights);
   const [beta1, beta2] = settings.betas;
@@ -71,7 +80,10 @@ export function adamW(
         const gradient = gradientOf(gradients, name);
         const { first, second } = state.get(name) ?? still({ data, shape });
         const keep = decays(settings, name, shape) ? 1 - learningRate * settings.weightDecay : 1;
-        updateEntries({ data, gradient, first, second }, { factor, beta1, beta2, keep, size, root, eps: settings.eps });
+        const entries = { data, gradient, first, second };
+        const factors = { factor, beta1, beta2, keep, size, root, eps: settings.eps };
+        if (executor?.adamw && areSingle(entries)) executor.adamw(entries, factors);
+        else updateEntries(entries, factors);
       }
       return norm;
     },
@@ -85,20 +97,14 @@ interface Entries {
   readonly second: Floats;
 }
 
-interface Factors {
-  readonly factor: number;
-  readonly beta1: number;
-  readonly beta2: number;
-  readonly keep: number;
-  readonly size: number;
-  readonly root: number;
-  readonly eps: number;
+function areSingle(entries: Entries): entries is { readonly [name in keyof Entries]: Float32Array } {
+  return Object.values(entries).every((entry) => entry instanceof Float32Array);
 }
 
 /** Millions of entries a step: a plain loop over arrays of equal length. */
 function updateEntries(
   { data, gradient, first, second }: Entries,
-  { factor, beta1, beta2, keep, size, root, eps }: Factors,
+  { factor, beta1, beta2, keep, size, root, eps }: AdamWFactors,
 ): void {
   const [rest1, rest2] = [1 - beta1, 1 - beta2];
   for (let at = 0; at < data.length; at++) {

@@ -56,7 +56,7 @@ export function makeTrainer(model: TrainableModel, options: TrainerOptions): Tra
   const trained = new Map<string, Tensor>(mutable.map(({ name, shape, data }) => [name, { shape, data }]));
   const fixed = [...(model.fixed ?? [])].map(([name, { shape, data }]): Weight => ({ name, shape, read: () => data }));
   const weights: Weights = new Map([...mutable, ...fixed].map((weight) => [weight.name, weight]));
-  const optimiser = adamW(options.optimiser, trained, from);
+  const optimiser = adamW(options.optimiser, trained, { ...from, executor });
   const program = compileTraining(model.loss, { params: [...trained.keys()] });
   const measuring = new Map<string, TrainingProgram>();
   let done = from?.done ?? 0;
