@@ -4,9 +4,9 @@ use crate::error::KernelError;
 use crate::gemm::Context;
 use crate::half::Dtype;
 use crate::isa::Isa;
+use crate::memory::Memory;
 use crate::micro;
 use crate::pool;
-use crate::scratch::{Line, as_bytes, as_bytes_mut, zeroed_lines};
 use crate::transpose::transpose;
 use std::ops::Range;
 
@@ -51,7 +51,8 @@ pub struct PackedMatrix {
     n: usize,
     nr: usize,
     dtype: Dtype,
-    data: Vec<Line>,
+    /// `None` where there is nothing to hold.
+    data: Option<Memory>,
 }
 
 impl PackedMatrix {
@@ -115,14 +116,14 @@ impl PackedMatrix {
         let total = panel_bytes.and_then(|bytes| bytes.checked_mul(n.div_ceil(nr)));
         let too_large = KernelError::TooLarge { what: "packed matrix" };
         let Some(total) = total else { return Err(too_large) };
-        let data = zeroed_lines(total.div_ceil(size_of::<Line>())).ok_or(too_large)?;
+        let data = if total == 0 { None } else { Some(Memory::zeroed(total).ok_or(too_large)?) };
         Ok(PackedMatrix { k, n, nr, dtype, data })
     }
 
     /// Calls `body` with the columns of each panel and its bytes, on the threads of `ctx`.
     fn fill(&mut self, ctx: &Context<'_>, body: &(dyn Fn(Range<usize>, &mut [u8]) + Sync)) -> Result<(), KernelError> {
         let (n, nr, panel_bytes) = (self.n, self.nr, self.nr * self.k * self.dtype.bytes());
-        let shared = SharedBytes(as_bytes_mut(&mut self.data).as_mut_ptr());
+        let shared = SharedBytes(self.data.as_mut().map_or(&mut [][..], Memory::bytes_mut).as_mut_ptr());
         pool::run(ctx.threads, n.div_ceil(nr), &|panel| {
             if ctx.is_cancelled() {
                 return;
@@ -154,19 +155,19 @@ impl PackedMatrix {
 
     /// Memory held, padding included.
     pub fn bytes(&self) -> usize {
-        size_of_val(self.data.as_slice())
+        self.stored().len()
     }
 
     /// All panels, as stored.
     pub(crate) fn stored(&self) -> &[u8] {
-        as_bytes(&self.data)
+        self.data.as_ref().map_or(&[], Memory::bytes)
     }
 
     /// The stored bytes of panel `index` from row `from` on: `[k - from][nr]`.
     pub(crate) fn panel(&self, index: usize, from: usize) -> &[u8] {
         let row = self.nr * self.dtype.bytes();
         let start = (index * self.k + from) * row;
-        &as_bytes(&self.data)[start..(index + 1) * self.k * row]
+        &self.stored()[start..(index + 1) * self.k * row]
     }
 
     /// W[k, n], widened to f32.

@@ -2,52 +2,40 @@
 
 use std::cell::RefCell;
 
-/// One cache line, so that every buffer made of them starts on one.
-#[derive(Clone, Copy)]
-#[repr(C, align(64))]
-pub(crate) struct Line([u8; 64]);
+use crate::memory::Memory;
 
-const FLOATS: usize = 16;
-/// A buffer above this many lines (16 MiB) is given back to the system after use.
-const KEPT_LINES: usize = (16 << 20) / 64;
+/// A buffer above this (16 MiB) is given back to the system after use.
+const KEPT_BYTES: usize = 16 << 20;
 
-pub(crate) fn zeroed_lines(count: usize) -> Option<Vec<Line>> {
-    let mut lines = Vec::new();
-    lines.try_reserve_exact(count).ok()?;
-    lines.resize(count, Line([0; 64]));
-    Some(lines)
-}
-
-pub(crate) fn as_bytes(lines: &[Line]) -> &[u8] {
-    // SAFETY: a Line is 64 initialised bytes without padding, and the borrow is carried over.
-    unsafe { std::slice::from_raw_parts(lines.as_ptr().cast(), size_of_val(lines)) }
-}
-
-pub(crate) fn as_bytes_mut(lines: &mut [Line]) -> &mut [u8] {
-    // SAFETY: a Line is 64 initialised bytes without padding, any byte is valid, and the unique borrow is carried over.
-    unsafe { std::slice::from_raw_parts_mut(lines.as_mut_ptr().cast(), size_of_val(lines)) }
-}
-
-fn as_floats_mut(lines: &mut [Line]) -> &mut [f32] {
-    // SAFETY: a Line is 16 aligned f32 without padding, any bits are a valid f32, the unique borrow is carried over.
-    unsafe { std::slice::from_raw_parts_mut(lines.as_mut_ptr().cast(), lines.len() * FLOATS) }
+/// The floats of memory whose length is a multiple of 4.
+fn floats_mut(memory: &mut Memory) -> &mut [f32] {
+    let length = memory.len() / size_of::<f32>();
+    // SAFETY: memory starts on a cache line and is initialised, any bits are a valid f32, and the unique borrow is carried
+    // over.
+    unsafe { std::slice::from_raw_parts_mut(memory.bytes_mut().as_mut_ptr().cast(), length) }
 }
 
 thread_local! {
-    static KEPT: RefCell<Vec<Vec<Line>>> = const { RefCell::new(Vec::new()) };
+    static KEPT: RefCell<Vec<Memory>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Runs `body` with `len` floats of this thread's scratch, 64-byte aligned. Their values are whatever the last user
 /// left. Calls may nest. `None` when the memory is not there.
 pub fn with_scratch<R>(len: usize, body: impl FnOnce(&mut [f32]) -> R) -> Option<R> {
-    let count = len.div_ceil(FLOATS);
-    let mut lines = KEPT.with_borrow_mut(|kept| kept.pop()).unwrap_or_default();
-    if lines.len() < count {
-        lines = zeroed_lines(count)?;
+    if len == 0 {
+        return Some(body(&mut []));
     }
-    let result = body(&mut as_floats_mut(&mut lines)[..len]);
-    if lines.len() <= KEPT_LINES {
-        KEPT.with_borrow_mut(|kept| kept.push(lines));
+    let bytes = len.checked_mul(size_of::<f32>())?;
+    let kept = KEPT.with_borrow_mut(|kept| {
+        let fitting = (0..kept.len()).filter(|&at| kept[at].len() >= bytes);
+        let best = fitting.min_by_key(|&at| kept[at].len());
+        // One that is too small makes room for its successor.
+        best.map(|at| kept.swap_remove(at)).or_else(|| kept.pop().filter(|_| false))
+    });
+    let mut memory = kept.or_else(|| Memory::zeroed(bytes))?;
+    let result = body(&mut floats_mut(&mut memory)[..len]);
+    if memory.len() <= KEPT_BYTES {
+        KEPT.with_borrow_mut(|kept| kept.push(memory));
     }
     Some(result)
 }

@@ -1,43 +1,16 @@
 //! Memory of a call's slots. Fresh pages cost up to a millisecond for what a used buffer gives in microseconds, so
 //! buffers go back to a small common store.
 
-use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::collections::VecDeque;
 use std::ptr::NonNull;
 use std::sync::{Mutex, MutexGuard};
 
+use crate::memory::Memory;
+
 /// At most this much is kept for later calls.
 const KEPT_BYTES: usize = 256 << 20;
-const ALIGN: usize = 64;
 /// Sizes are rounded up to this, so that nearly equal slots can take each other's place.
 const GRAIN: usize = 4096;
-
-/// Memory that is owned alone, zeroed when new.
-struct Memory {
-    start: NonNull<u8>,
-    layout: Layout,
-}
-
-// SAFETY: the memory is owned alone; shared references only read it.
-unsafe impl Send for Memory {}
-// SAFETY: as above.
-unsafe impl Sync for Memory {}
-
-impl Memory {
-    fn new(bytes: usize) -> Option<Memory> {
-        let layout = Layout::from_size_align(bytes, ALIGN).ok().filter(|layout| layout.size() > 0)?;
-        // SAFETY: the size is not 0.
-        let start = NonNull::new(unsafe { alloc_zeroed(layout) })?;
-        Some(Memory { start, layout })
-    }
-}
-
-impl Drop for Memory {
-    fn drop(&mut self) {
-        // SAFETY: allocated by `new` with this layout, and nobody else has it.
-        unsafe { dealloc(self.start.as_ptr(), self.layout) };
-    }
-}
 
 /// Used memory, the longest unused first.
 static KEPT: Mutex<VecDeque<Memory>> = Mutex::new(VecDeque::new());
@@ -62,17 +35,17 @@ impl Buffer {
         let bytes = bytes.checked_next_multiple_of(GRAIN)?;
         let reused = {
             let mut kept = kept();
-            let size = |at: &usize| kept[*at].layout.size();
+            let size = |at: &usize| kept[*at].len();
             let fitting = (0..kept.len()).filter(|at| (bytes..=bytes.saturating_mul(2)).contains(&size(at)));
             fitting.min_by_key(size).and_then(|best| kept.remove(best))
         };
-        Some(Buffer(Some(reused.or_else(|| Memory::new(bytes))?)))
+        Some(Buffer(Some(reused.or_else(|| Memory::zeroed(bytes))?)))
     }
 
     /// The start of `len` entries, after checking that they are there.
     fn start(&self, len: usize) -> NonNull<u8> {
         match &self.0 {
-            Some(memory) if len <= memory.layout.size() / 4 => memory.start,
+            Some(memory) if len <= memory.len() / 4 => memory.start(),
             None if len == 0 => NonNull::<u64>::dangling().cast(),
             _ => panic!("a slot is smaller than {len} entries"),
         }
@@ -101,14 +74,14 @@ impl Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        let Some(memory) = self.0.take().filter(|memory| memory.layout.size() <= KEPT_BYTES) else { return };
+        let Some(memory) = self.0.take().filter(|memory| memory.len() <= KEPT_BYTES) else { return };
         let mut kept = kept();
-        let mut held = memory.layout.size() + kept.iter().map(|memory| memory.layout.size()).sum::<usize>();
+        let mut held = memory.len() + kept.iter().map(|memory| memory.len()).sum::<usize>();
         kept.push_back(memory);
         while held > KEPT_BYTES
             && let Some(oldest) = kept.pop_front()
         {
-            held -= oldest.layout.size();
+            held -= oldest.len();
         }
     }
 }
@@ -124,7 +97,7 @@ mod tests {
             let floats = buffer.floats_mut(bytes / 4);
             floats.fill(1.5);
             assert_eq!(floats.len(), bytes / 4);
-            assert!(bytes == 0 || floats.as_ptr().addr().is_multiple_of(ALIGN));
+            assert!(bytes == 0 || floats.as_ptr().addr().is_multiple_of(crate::memory::ALIGN));
             assert!(buffer.ints(bytes / 4).iter().all(|&bits| bits == 0x3fc0_0000));
         }
         assert!(Buffer::take(usize::MAX - 10).is_none());
@@ -135,7 +108,7 @@ mod tests {
         for _ in 0..5 {
             drop(Buffer::take(KEPT_BYTES / 4 + 1));
             drop((0..6).map(|_| Buffer::take(KEPT_BYTES / 4)).collect::<Vec<_>>());
-            assert!(kept().iter().map(|memory| memory.layout.size()).sum::<usize>() <= KEPT_BYTES);
+            assert!(kept().iter().map(|memory| memory.len()).sum::<usize>() <= KEPT_BYTES);
         }
     }
 }
