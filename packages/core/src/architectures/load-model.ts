@@ -1,14 +1,15 @@
 import { CircuitscopeError, type ModelRef } from '@circuitscope/schema';
-import { type Checkpoint, openCheckpoint, readStored } from '../checkpoints/index.ts';
+import { type Checkpoint, openCheckpoint } from '../checkpoints/index.ts';
 import { type Graph, hashGraph } from '../graph/index.ts';
-import type { Engine, Executor, Weight, WeightMapping, Weights } from '../plan/index.ts';
+import type { Engine, Executor, Weight, Weights } from '../plan/index.ts';
 import type { Floats } from '../tensor/index.ts';
-import type { Architecture, WeightSource } from './architecture.ts';
+import type { Architecture } from './architecture.ts';
 import { attentionOnly } from './attention-only.ts';
 import { buildDecoder, type DecoderSpec } from './decoder.ts';
 import { gpt2 } from './gpt2.ts';
 import { llama } from './llama.ts';
 import { llama2c } from './llama2c.ts';
+import { storedWeights } from './stored-weights.ts';
 
 /** A checkpoint as a graph over named weights; nothing is read yet but headers. */
 export interface Model {
@@ -51,16 +52,17 @@ export function modelFromCheckpoint(checkpoint: Checkpoint, name: string): Model
   }
   const spec = checkSpec(architecture.spec(checkpoint), checkpoint.path);
   const sources = architecture.sources(checkpoint, spec);
-  checkTensors(checkpoint, sources, architecture.ignorable);
-  const used = new Set([...sources.values()].map(({ tensor }) => tensor));
-  const parameters = [...used].reduce(
-    (sum, name) => sum + (checkpoint.tensors.get(name)?.shape ?? []).reduce((a, b) => a * b, 1),
-    0,
-  );
-  const weights = new Map<string, Weight>();
-  for (const [weight, source] of sources) weights.set(weight, storedWeight(checkpoint, weight, source));
-  for (const table of rotaryTables(spec)) weights.set(table.name, table);
-  return { name, architecture: architecture.name, spec, graph: buildDecoder(spec), weights, checkpoint, parameters };
+  const { weights, parameters } = storedWeights(checkpoint, sources, architecture.ignorable);
+  const all = new Map([...weights, ...rotaryTables(spec).map((table) => [table.name, table] as const)]);
+  return {
+    name,
+    architecture: architecture.name,
+    spec,
+    graph: buildDecoder(spec),
+    weights: all,
+    checkpoint,
+    parameters,
+  };
 }
 
 export function engineFor(model: Model, executor: Executor): Engine {
@@ -97,89 +99,6 @@ function checkSpec(spec: DecoderSpec, path: string): DecoderSpec {
     fail(`rotary positions need an even head width, not ${spec.positions.dims}`);
   if (spec.layers > 4096) fail(`${spec.layers} layers are more than the 4096 that are supported`);
   return spec;
-}
-
-/** Every tensor that the graph reads must be there with the right shape, and nothing may be left over unread. */
-function checkTensors(checkpoint: Checkpoint, sources: ReadonlyMap<string, WeightSource>, ignorable: RegExp): void {
-  const used = new Set<string>();
-  for (const { tensor, stored } of sources.values()) {
-    used.add(tensor);
-    const found = checkpoint.tensors.get(tensor);
-    if (!found) {
-      throw new CircuitscopeError(
-        'missing_tensor',
-        `${checkpoint.path} lacks the tensor ${tensor}, which its config calls for.`,
-        { at: checkpoint.path, expected: tensor },
-      );
-    }
-    if (found.shape.join() !== stored.join()) {
-      throw new CircuitscopeError(
-        'shape_mismatch',
-        `${checkpoint.path}: ${tensor} has shape [${found.shape.join(', ')}]; its config calls for [${stored.join(', ')}].`,
-        {
-          at: `${checkpoint.path}: ${tensor}`,
-          expected: stored.join(' × '),
-          got: found.shape.join(' × '),
-        },
-      );
-    }
-  }
-  const unread = [...checkpoint.tensors.keys()].filter(
-    (name) => !used.has(name) && !ignorable.test(name) && !isTiedCopy(checkpoint, name),
-  );
-  if (unread.length === 0) return;
-  throw new CircuitscopeError(
-    'unknown_tensor',
-    `${checkpoint.path} holds tensors that this architecture has no use for: ${unread.slice(0, 4).join(', ')}${unread.length > 4 ? ', …' : ''}.`,
-    {
-      at: checkpoint.path,
-      got: unread.slice(0, 4).join(', '),
-    },
-  );
-}
-
-/** Some checkpoints store the tied unembedding a second time; the config says that the embedding is what counts. */
-function isTiedCopy(checkpoint: Checkpoint, name: string): boolean {
-  const embedding =
-    checkpoint.tensors.get('transformer.wte.weight') ?? checkpoint.tensors.get('model.embed_tokens.weight');
-  return name === 'lm_head.weight' && checkpoint.tensors.get(name)?.shape.join() === embedding?.shape.join();
-}
-
-function storedWeight(checkpoint: Checkpoint, name: string, source: WeightSource): Weight {
-  const stored = checkpoint.tensors.get(source.tensor);
-  if (!stored)
-    throw new CircuitscopeError('missing_tensor', `${checkpoint.path} lacks the tensor ${source.tensor}.`, {
-      at: checkpoint.path,
-    });
-  const weight: Weight = { name, shape: source.shape, read: () => gather(readStored(stored), source) };
-  const file = checkpoint.files.find(({ path }) => path === stored.file);
-  const mappable = stored.dtype === 'f32' || stored.dtype === 'bf16' || stored.dtype === 'f16';
-  if (!file || stored.data || source.headStride || !mappable) return weight;
-  const mapping: WeightMapping = {
-    path: stored.file,
-    fileBytes: file.byteLength,
-    byteOffset: stored.byteOffset,
-    byteLength: stored.byteLength,
-    dtype: stored.dtype as WeightMapping['dtype'],
-    offset: source.offset,
-    strides: source.strides,
-  };
-  return { ...weight, mapping };
-}
-
-/** Copies a strided view of a stored tensor to dense row-major order. */
-function gather(data: Float32Array, { offset, shape, strides, headStride }: WeightSource): Float32Array {
-  const [rows, columns] = shape.length === 1 ? [1, shape[0] ?? 0] : [shape[0] ?? 0, shape[1] ?? 0];
-  const [down, across] = shape.length === 1 ? [0, strides[0] ?? 1] : [strides[0] ?? 1, strides[1] ?? 1];
-  const width = headStride ? columns / headStride.count : columns;
-  const out = new Float32Array(rows * columns);
-  for (let row = 0; row < rows; row++) {
-    for (let column = 0; column < columns; column++) {
-      const head = headStride ? Math.floor(column / width) * headStride.stride : 0;
-      out[row * columns + column] = data[offset + row * down + head + (column % width) * across] ?? 0;
-    }
-  }
-  return out;
 }
 
 /** cos and sin of position × base^(-2i/dims), [context, dims / 2]; executors in float32 round them once. */
