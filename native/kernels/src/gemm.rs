@@ -58,8 +58,8 @@ pub struct Part {
 pub(crate) const WORTH_SHARING: usize = 1 << 16;
 /// At most this much of A is packed at once (8 MiB), or one block of rows.
 pub(crate) const PACKED_FLOATS: usize = 2 << 20;
-/// A task holds no more row blocks, so that its part of A stays in L2, and no more panels, so that threads even out.
-const GROUP_BLOCKS: usize = 8;
+/// A task holds no more row blocks, for which a panel is kept in L2, and no more panels, so that threads even out.
+const GROUP_BLOCKS: usize = 16;
 const GROUP_PANELS: usize = 16;
 
 /// C[m, n] = A[m, k] · W[k, n] + bias[n]: each element a chain of fused multiply-adds from +0.0 over ascending k, then

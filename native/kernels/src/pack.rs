@@ -4,7 +4,7 @@ use crate::error::KernelError;
 use crate::gemm::Context;
 use crate::half::Dtype;
 use crate::isa::Isa;
-use crate::memory::Memory;
+use crate::memory::{ALIGN, Memory};
 use crate::micro;
 use crate::pool;
 use crate::transpose::transpose;
@@ -113,7 +113,7 @@ impl PackedMatrix {
             return Ok(spare);
         }
         let panel_bytes = nr.checked_mul(k).and_then(|len| len.checked_mul(dtype.bytes()));
-        let total = panel_bytes.and_then(|bytes| bytes.checked_mul(n.div_ceil(nr)));
+        let total = panel_bytes.and_then(|bytes| bytes.checked_mul(n.div_ceil(nr))?.checked_next_multiple_of(ALIGN));
         let too_large = KernelError::TooLarge { what: "packed matrix" };
         let Some(total) = total else { return Err(too_large) };
         let data = if total == 0 { None } else { Some(Memory::zeroed(total).ok_or(too_large)?) };

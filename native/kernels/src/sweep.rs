@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::half::Dtype;
 use crate::isa::Isa;
-use crate::micro::{MAX_COLUMNS, MAX_ROWS, Micro, Tile, TileFn};
+use crate::micro::{self, MAX_COLUMNS, MAX_ROWS, Micro, Tile, TileFn};
 use crate::ops::per_isa;
 use crate::transpose::transpose;
 
@@ -172,11 +172,21 @@ impl Sweep<'_> {
         self.columns.start / self.micro.nr..self.columns.end.div_ceil(self.micro.nr)
     }
 
-    /// How far along k to go before the next block of rows: so that the stretch of a panel (128 KiB of f32) stays in L2
-    /// while the row blocks pass over it. Shorter ones would fit L1, but measured slower: each end reloads the tile of C.
-    /// A single block has nothing to come back to; its limit is there for cancellation.
+    /// How far along k to go before the next block of rows: so that the stretch of a panel (128 or 256 KiB of f32) stays in
+    /// L2 while the row blocks pass over it. Shorter ones would fit L1, but measured slower: each end reloads the tile of
+    /// C. A single block has nothing to come back to; its limit is there for cancellation.
     fn stretch(&self, blocks: usize) -> usize {
-        if blocks == 1 { 8192 } else { 32768 / self.micro.nr }
+        if blocks == 1 { 8192 } else { 2048 }
+    }
+
+    /// Asks for the tile of C that comes next: its rows are pages apart, and each would be waited for in turn.
+    fn prefetch(&self, rows: Range<usize>, first_column: usize) {
+        for row in rows {
+            let line = self.c.wrapping_add(row * self.c_step + first_column);
+            for column in (0..self.micro.nr).step_by(16) {
+                micro::prefetch(line.wrapping_add(column));
+            }
+        }
     }
 
     /// Computes the tiles of `blocks` × `panels`; returns early when cancelled.
@@ -200,6 +210,9 @@ impl Sweep<'_> {
                     let rows = self.blocks.range(block);
                     let wanted = self.columns.start.max(panel * nr)..self.columns.end.min((panel + 1) * nr);
                     let first_column = wanted.start - self.columns.start;
+                    if block + 1 < blocks.end {
+                        self.prefetch(self.blocks.range(block + 1), first_column);
+                    }
                     let bias = self.bias.filter(|_| last).map(|bias| &bias[first_column..first_column + wanted.len()]);
                     let zeros = self.zeros.map(|zeros| &zeros[block]);
                     // The part of this stretch without zeros, around it those where each is looked at; the rest is zeros.

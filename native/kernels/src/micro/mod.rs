@@ -76,6 +76,18 @@ pub(crate) fn of(isa: Isa) -> &'static Micro {
     }
 }
 
+/// Asks for a cache line that will be needed; any address will do.
+#[inline(always)]
+pub(crate) fn prefetch<T>(address: *const T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: SSE belongs to every x86-64, and a prefetch of an address that is not mapped does nothing.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(address.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = address;
+}
+
 /// `select` and `select_skipping` for a `tile::<ROWS, DTYPE, SKIP>`.
 macro_rules! select {
     ($tile:ident, $($rows:literal)+) => {
