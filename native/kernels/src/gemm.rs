@@ -264,6 +264,80 @@ fn pack_rows(isa: Isa, a: Rows<'_>, start: usize, blocks: Blocks, k: usize, thre
     });
 }
 
+/// Rows of A packed once, to be multiplied with one stretch of columns after the other.
+pub(crate) struct PackedRows<'a> {
+    pub(crate) blocks: Blocks,
+    k: usize,
+    data: &'a [f32],
+}
+
+/// Packs the rows of A, which the caller keeps to about [`PACKED_FLOATS`].
+pub(crate) fn with_packed_rows<R>(
+    ctx: &Context<'_>,
+    a: Rows<'_>,
+    k: usize,
+    body: impl FnOnce(PackedRows<'_>) -> R,
+) -> Result<R, KernelError> {
+    check_rows(a, k)?;
+    let too_large = KernelError::TooLarge { what: "packed rows" };
+    let len = a.rows.checked_mul(k).ok_or(too_large.clone())?;
+    let blocks = Blocks::new(a.rows, micro::of(ctx.isa).mr);
+    with_scratch(len, |packed| {
+        pack_rows(ctx.isa, a, 0, blocks, k, if len < WORTH_SHARING { 1 } else { ctx.threads }, packed);
+        body(PackedRows { blocks, k, data: packed })
+    })
+    .ok_or(too_large)
+}
+
+impl PackedRows<'_> {
+    /// The products of the rows in `blocks` with the columns of W, row r of the blocks from `c[r * step]` on, on the calling
+    /// thread. Chains and bias as in [`matmul`].
+    pub(crate) fn times(
+        &self,
+        ctx: &Context<'_>,
+        blocks: Range<usize>,
+        w: &PackedMatrix,
+        columns: Range<usize>,
+        bias: Option<&[f32]>,
+        c: &mut [f32],
+        step: usize,
+    ) -> Result<(), KernelError> {
+        let micro = micro::of(ctx.isa);
+        check_range("blocks of packed rows", &blocks, self.blocks.count)?;
+        check_range("n range of a packed matrix", &columns, w.n())?;
+        same("panel width of a packed matrix", micro.nr, w.nr())?;
+        same("rows of a packed matrix", self.k, w.k())?;
+        if blocks.is_empty() || columns.is_empty() {
+            return ctx.result();
+        }
+        let first = self.blocks.range(blocks.start).start;
+        let rows = self.blocks.range(blocks.end - 1).end - first;
+        check_output(&RowsMut { data: &mut *c, rows, step }, rows, columns.len(), bias)?;
+        let sweep = Sweep {
+            micro,
+            dtype: w.dtype(),
+            zeros: None,
+            k: self.k,
+            blocks: self.blocks,
+            a: self.data.as_ptr(),
+            b: w.stored().as_ptr(),
+            panel_step: w.k() * w.nr() * w.dtype().bytes(),
+            b_step: w.nr() * w.dtype().bytes(),
+            columns,
+            bias,
+            // The sweep counts rows from the first that is packed.
+            c: c.as_mut_ptr().wrapping_sub(first * step),
+            c_step: step,
+            onto: false,
+            cancel: ctx.cancel,
+        };
+        // SAFETY: `data` holds the rows of all blocks; the panels of `w` are whole; the rows of these blocks lie in `c`, which
+        // was checked and is held uniquely.
+        unsafe { sweep.group(blocks, sweep.panels()) };
+        ctx.result()
+    }
+}
+
 /// Runs a sweep over groups of tiles.
 ///
 /// # Safety

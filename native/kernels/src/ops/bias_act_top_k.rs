@@ -1,8 +1,11 @@
+use std::ops::Range;
+use std::sync::OnceLock;
+
 use super::per_isa::per_isa;
 use super::split::{Rows as OutRows, expect_len, try_tasks};
 use super::top_k::{Best, offer_row};
 use crate::error::KernelError;
-use crate::gemm::{Context, Part, Rows, RowsMut, matmul_part};
+use crate::gemm::{Context, PACKED_FLOATS, PackedRows, Rows, with_packed_rows};
 use crate::pack::PackedMatrix;
 use crate::scratch::with_scratch;
 
@@ -25,9 +28,10 @@ pub struct Kept<'a> {
     pub count: &'a mut [i32],
 }
 
-/// Tokens and latents of one piece of the product: 128 KB, which stay in the second cache while they are searched.
-const TOKENS: usize = 32;
-const LATENTS: usize = 1024;
+/// Tokens that one task takes: their packed rows stay in L2 while the panels of the dictionary pass by.
+const TOKENS: usize = 264;
+/// Latents of one piece of the product, which stays in L2 while it is searched.
+const LATENTS: usize = 128;
 
 per_isa! {
     /// Makes latents that do not count −∞. One that counts exceeds its threshold, so it is not −∞ itself.
@@ -64,43 +68,105 @@ pub fn bias_act_top_k(
     if let Activation::Threshold(thresholds) = activation {
         expect_len("thresholds of bias_act_top_k", thresholds.len(), &[latents])?;
     }
-    let (values, indices, counts) =
-        (OutRows::new(to.values, k), OutRows::new(to.indices, k), OutRows::new(to.count, 1));
-    // Few tokens: one block of tokens after the other, its product shared by the threads. Many: a block each.
-    let blocks = tokens.div_ceil(TOKENS);
-    let outer = Context { threads: if blocks >= 2 * ctx.threads { ctx.threads } else { 1 }, ..*ctx };
-    let zeros = [0.0; LATENTS];
-    let lowest = if matches!(activation, Activation::None) { f32::NEG_INFINITY } else { f32::MIN };
-    try_tasks(&outer, blocks, &|block| {
-        let rows = block * TOKENS..tokens.min((block + 1) * TOKENS);
-        let count = rows.len();
-        let mut best: Vec<Best> = rows.clone().map(|_| Best::new(k, latents, lowest)).collect();
-        let done = with_scratch(count * LATENTS, |piece| {
-            for first in (0..latents).step_by(LATENTS) {
-                let part = first..latents.min(first + LATENTS);
-                let a = Rows { data: &x[rows.start * width..rows.end * width], rows: count, step: width };
-                let c = RowsMut { data: &mut *piece, rows: count, step: LATENTS };
-                let bias = bias.map(|bias| &bias[part.clone()]);
-                matmul_part(ctx, a, w, Part { k: 0..width, n: part.clone() }, bias, c)?;
+    let project = Project { ctx, w, bias, activation, k };
+    let at_once = (PACKED_FLOATS / width.max(1)).max(TOKENS);
+    for first in (0..tokens).step_by(at_once) {
+        let rows = first..tokens.min(first + at_once);
+        let a = Rows { data: &x[rows.start * width..rows.end * width], rows: rows.len(), step: width };
+        let kept = Kept {
+            values: &mut to.values[rows.start * k..rows.end * k],
+            indices: &mut to.indices[rows.start * k..rows.end * k],
+            count: &mut to.count[rows],
+        };
+        with_packed_rows(ctx, a, width, |a| project.rows(&a, kept))??;
+    }
+    ctx.result()
+}
+
+struct Project<'a> {
+    ctx: &'a Context<'a>,
+    w: &'a PackedMatrix,
+    bias: Option<&'a [f32]>,
+    activation: Activation<'a>,
+    k: usize,
+}
+
+impl Project<'_> {
+    /// Groups of tokens are shared among the threads, and where these are few, ranges of latents too: each range keeps its
+    /// own first k, and the order of top-k makes one list of them that does not depend on the ranges.
+    fn rows(&self, a: &PackedRows<'_>, to: Kept<'_>) -> Result<(), KernelError> {
+        let Project { ctx, k, .. } = *self;
+        let per_group = a.blocks.count.div_ceil(a.blocks.rows.div_ceil(TOKENS).max(1)).max(1);
+        let groups = a.blocks.count.div_ceil(per_group);
+        let ranges = match ctx.threads {
+            0 | 1 => 1,
+            threads => (2 * threads).div_ceil(groups.max(1)),
+        };
+        let pieces = self.w.n().div_ceil(LATENTS);
+        let per_range = pieces.div_ceil(ranges).max(1) * LATENTS;
+        let ranges = self.w.n().div_ceil(per_range).max(1);
+        let found: Vec<OnceLock<Vec<Best>>> = (0..groups * ranges).map(|_| OnceLock::new()).collect();
+        try_tasks(ctx, groups * ranges, &|task| {
+            let (group, range) = (task / ranges, task % ranges);
+            let blocks = group * per_group..a.blocks.count.min((group + 1) * per_group);
+            let latents = range * per_range..self.w.n().min((range + 1) * per_range);
+            let best = self.search(a, blocks, latents)?;
+            found[task].get_or_init(|| best);
+            Ok(())
+        })?;
+        let (values, indices, counts) =
+            (OutRows::new(to.values, k), OutRows::new(to.indices, k), OutRows::new(to.count, 1));
+        try_tasks(ctx, groups, &|group| {
+            let first = a.blocks.range(group * per_group).start;
+            let lists: Vec<&[Best]> =
+                (0..ranges).filter_map(|range| found[group * ranges + range].get().map(Vec::as_slice)).collect();
+            let Some((own, others)) = lists.split_first() else { return Ok(()) };
+            for (at, best) in own.iter().enumerate() {
+                let mut best = best.clone();
+                for other in others {
+                    best.absorb(&other[at]);
+                }
+                let row = first + at..first + at + 1;
+                // SAFETY: each group has rows of its own.
+                let (values, indices, count) =
+                    unsafe { (values.take(row.clone()), indices.take(row.clone()), counts.take(row)) };
+                count[0] = best.write(values, indices) as i32;
+            }
+            Ok(())
+        })
+    }
+
+    /// The first k of a range of latents, for each row of some blocks.
+    fn search(
+        &self,
+        a: &PackedRows<'_>,
+        blocks: Range<usize>,
+        latents: Range<usize>,
+    ) -> Result<Vec<Best>, KernelError> {
+        let rows = a.blocks.range(blocks.end - 1).end - a.blocks.range(blocks.start).start;
+        let lowest = match self.activation {
+            Activation::None => f32::NEG_INFINITY,
+            // The least number above 0.
+            Activation::Relu => f32::from_bits(1),
+            Activation::Threshold(_) => f32::MIN,
+        };
+        let mut best: Vec<Best> = (0..rows).map(|_| Best::new(self.k, latents.len(), lowest)).collect();
+        let done = with_scratch(rows * LATENTS, |piece| {
+            for first in latents.clone().step_by(LATENTS) {
+                let part = first..latents.end.min(first + LATENTS);
+                let bias = self.bias.map(|bias| &bias[part.clone()]);
+                a.times(self.ctx, blocks.clone(), self.w, part.clone(), bias, piece, LATENTS)?;
                 for (row, best) in piece.chunks_exact_mut(LATENTS).zip(&mut best) {
                     let row = &mut row[..part.len()];
-                    match activation {
-                        Activation::None => {}
-                        Activation::Relu => hide_inactive(ctx.isa, row, &zeros),
-                        Activation::Threshold(thresholds) => hide_inactive(ctx.isa, row, &thresholds[part.clone()]),
+                    if let Activation::Threshold(thresholds) = self.activation {
+                        hide_inactive(self.ctx.isa, row, &thresholds[part.clone()]);
                     }
-                    offer_row(ctx.isa, best, row, first);
+                    offer_row(self.ctx.isa, best, row, first);
                 }
             }
             Ok(())
         });
         done.ok_or(KernelError::TooLarge { what: "piece of bias_act_top_k" })??;
-        for (row, best) in rows.zip(&mut best) {
-            // SAFETY: each task has rows of its own.
-            let (values, indices, count) =
-                unsafe { (values.take(row..row + 1), indices.take(row..row + 1), counts.take(row..row + 1)) };
-            count[0] = best.write(values, indices) as i32;
-        }
-        Ok(())
-    })
+        Ok(best)
+    }
 }

@@ -1,7 +1,7 @@
-use super::per_isa::per_isa;
 use super::split::{Rows, expect_len, for_rows};
 use crate::error::KernelError;
 use crate::gemm::Context;
+use crate::isa::Isa;
 
 /// The place of an entry in the order of every top-k: value descending, NaN before all numbers, −0 equal to +0, ties by
 /// index ascending. A larger key comes first; no two entries of a row share one, so the result depends on nothing but
@@ -14,6 +14,7 @@ fn key(value: f32, index: u32) -> u64 {
 }
 
 /// The first k of the entries that were offered, in any order of offering.
+#[derive(Clone)]
 pub(crate) struct Best {
     k: usize,
     kept: Vec<(u64, f32)>,
@@ -63,6 +64,13 @@ impl Best {
         self.kept.truncate(self.k);
     }
 
+    /// Takes in what another has kept.
+    pub(crate) fn absorb(&mut self, other: &Best) {
+        for &(key, value) in &other.kept {
+            self.offer(value, !(key as u32) as usize);
+        }
+    }
+
     /// The entries, index and value, in no particular order.
     pub(crate) fn kept(&mut self) -> impl Iterator<Item = (usize, f32)> {
         self.prune();
@@ -85,20 +93,79 @@ impl Best {
 /// Entries that are looked at together before any is offered.
 const GROUP: usize = 32;
 
-per_isa! {
-    /// Offers `row`, whose first entry has the index `first`.
-    pub(crate) fn offer_row(best: &mut Best, row: &[f32], first: usize) {
-        for (group, values) in row.chunks(GROUP).enumerate() {
-            let mut any = false;
-            for value in values {
-                any |= *value >= best.value_floor || value.is_nan();
-            }
-            if any {
-                for (at, value) in values.iter().enumerate() {
-                    best.offer(*value, first + group * GROUP + at);
-                }
-            }
+/// Which of the entries are not below `floor`, NaN among them: bit i for entry i.
+#[inline(always)]
+fn portable_mask(values: &[f32; GROUP], floor: f32) -> u32 {
+    let mut mask = 0;
+    for (at, value) in values.iter().enumerate() {
+        mask |= u32::from(*value >= floor || value.is_nan()) << at;
+    }
+    mask
+}
+
+/// Offers `row`, whose first entry has the index `first`, to `best`.
+#[inline(always)]
+fn offer_with(best: &mut Best, row: &[f32], first: usize, mask: impl Fn(&[f32; GROUP], f32) -> u32) {
+    let (groups, rest) = row.as_chunks::<GROUP>();
+    for (group, values) in groups.iter().enumerate() {
+        let mut hits = mask(values, best.value_floor);
+        while hits != 0 {
+            let at = hits.trailing_zeros() as usize;
+            hits &= hits - 1;
+            best.offer(values[at], first + group * GROUP + at);
         }
+    }
+    let start = groups.len() * GROUP;
+    for (at, value) in rest.iter().enumerate() {
+        best.offer(*value, first + start + at);
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use std::arch::x86_64::*;
+
+    use super::{Best, GROUP, offer_with};
+
+    #[target_feature(enable = "avx2,fma,avx512f")]
+    pub(super) fn avx512(best: &mut Best, row: &[f32], first: usize) {
+        offer_with(best, row, first, |values: &[f32; GROUP], floor| {
+            let floor = _mm512_set1_ps(floor);
+            // SAFETY: the two loads are of the 32 entries.
+            let (low, high) = unsafe { (_mm512_loadu_ps(values.as_ptr()), _mm512_loadu_ps(values.as_ptr().add(16))) };
+            // Not less, or not comparable.
+            let low = _mm512_cmp_ps_mask::<_CMP_NLT_UQ>(low, floor);
+            u32::from(low) | u32::from(_mm512_cmp_ps_mask::<_CMP_NLT_UQ>(high, floor)) << 16
+        });
+    }
+
+    #[target_feature(enable = "avx2,fma")]
+    pub(super) fn avx2(best: &mut Best, row: &[f32], first: usize) {
+        offer_with(best, row, first, |values: &[f32; GROUP], floor| {
+            let floor = _mm256_set1_ps(floor);
+            let mut mask = 0;
+            for part in 0..4 {
+                // SAFETY: the four loads are of the 32 entries.
+                let values = unsafe { _mm256_loadu_ps(values.as_ptr().add(8 * part)) };
+                let part_mask = _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_NLT_UQ>(values, floor));
+                mask |= (part_mask as u32) << (8 * part);
+            }
+            mask
+        });
+    }
+}
+
+/// Offers `row`, whose first entry has the index `first`, to `best`.
+pub(crate) fn offer_row(isa: Isa, best: &mut Best, row: &[f32], first: usize) {
+    assert!(isa.is_available(), "this processor has no {}", isa.name());
+    match isa {
+        // SAFETY: the assertion has found the instruction set.
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 => unsafe { x86::avx512(best, row, first) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 => unsafe { x86::avx2(best, row, first) },
+        _ => offer_with(best, row, first, portable_mask),
     }
 }
 
