@@ -10,4 +10,6 @@ export {
 export { type ConvnetLayer, type ConvnetSpec, layersFromModules, type ModuleEntry } from './convnet-spec.ts';
 export type { DecoderSpec } from './decoder.ts';
 export { type ConvnetDecomposition, type ConvnetReader, decomposeConvnet } from './decompose-convnet.ts';
+export { type FoldedGraph, type Folding, foldGraph } from './fold-graph.ts';
 export { engineFor, loadModel, type Model, modelFromCheckpoint, modelRef } from './load-model.ts';
+export { type ModelView, type ViewedModel, viewModel } from './views.ts';

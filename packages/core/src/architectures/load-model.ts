@@ -21,6 +21,8 @@ export interface Model {
   readonly checkpoint: Checkpoint;
   /** How many numbers the stored weights hold that the graph uses, each counted once. */
   readonly parameters: number;
+  /** Which numeric view of the checkpoint this is; `raw` if left out. See `views.ts`. */
+  readonly view?: 'raw' | 'folded';
 }
 
 const architectures: readonly Architecture[] = [llama2c, gpt2, llama, attentionOnly];
@@ -79,7 +81,7 @@ export async function modelRef(model: Model): Promise<ModelRef> {
     architecture: model.architecture,
     contentHash: await model.checkpoint.contentHash(),
     graphHash: hashGraph(model.graph),
-    view: 'raw',
+    view: model.view ?? 'raw',
     parameters: model.parameters,
     dtype:
       dtypes.size === 1 && (dtype === 'f32' || dtype === 'f16' || dtype === 'bf16' || dtype === 'f64')

@@ -52,7 +52,7 @@ export function nativeExecutor(addon: NativeAddon): Executor {
         [...mapping.strides],
       );
     } else {
-      const data = weight.read();
+      const data = weight.readRounded?.() ?? weight.read();
       const shape = [...weight.shape];
       const strides = shape.map((_, axis) => shape.slice(axis + 1).reduce((a, b) => a * b, 1));
       store.handle.defineOwned(

@@ -18,6 +18,8 @@ export interface Weight {
   readonly shape: readonly number[];
   /** Dense row-major values; float32 unless the weight is computed (rotary tables), then float64. Reads the file anew. */
   readonly read: () => Floats;
+  /** For computed weights: the same, each entry rounded to float32 once, without a copy in float64. */
+  readonly readRounded?: () => Float32Array;
   readonly mapping?: WeightMapping;
   /** For weights that change (training): grows with each change, and executors read the values anew when it did. */
   readonly version?: () => number;
