@@ -1,5 +1,5 @@
 import { CircuitscopeError } from '@circuitscope/schema';
-import { type Checkpoint, readStored } from '../checkpoints/index.ts';
+import { type Checkpoint, readStored, viewInFile } from '../checkpoints/index.ts';
 import type { Weight, WeightMapping, Weights } from '../plan/index.ts';
 import type { WeightSource } from './architecture.ts';
 
@@ -78,15 +78,15 @@ function storedWeight(checkpoint: Checkpoint, name: string, source: WeightSource
   const weight: Weight = { name, shape: source.shape, read: () => gather(readStored(stored), source) };
   const file = checkpoint.files.find(({ path }) => path === stored.file);
   const mappable = stored.dtype === 'f32' || stored.dtype === 'bf16' || stored.dtype === 'f16';
-  if (!file || stored.data || source.headStride || !mappable) return weight;
+  const view = viewInFile(stored, source);
+  if (!file || !view || stored.data || source.headStride || !mappable) return weight;
   const mapping: WeightMapping = {
     path: stored.file,
     fileBytes: file.byteLength,
     byteOffset: stored.byteOffset,
     byteLength: stored.byteLength,
     dtype: stored.dtype as WeightMapping['dtype'],
-    offset: source.offset,
-    strides: source.strides,
+    ...view,
   };
   return { ...weight, mapping };
 }

@@ -35,7 +35,10 @@ export const bytesPerEntry: Readonly<Record<StoredDtype, number>> = {
   bool: 1,
 };
 
-/** Where a tensor lies: dense, row-major, little-endian, `byteLength` = product of the shape × bytes of an entry. */
+/**
+ * Where a tensor lies: little-endian; dense and row-major, so that `byteLength` = product of the shape × bytes of an entry,
+ * unless `strides` says otherwise: then it is the bytes from its first entry to its last one.
+ */
 export interface StoredTensor {
   readonly name: string;
   readonly dtype: StoredDtype;
@@ -44,6 +47,8 @@ export interface StoredTensor {
   readonly file: string;
   readonly byteOffset: number;
   readonly byteLength: number;
+  /** In entries; absent where the tensor is dense and row-major. Never negative; the tensor has no more entries than its bytes. */
+  readonly strides?: readonly number[];
   /** The values themselves, in a checkpoint of kind `memory`. */
   readonly data?: Float32Array;
 }
@@ -56,7 +61,7 @@ export interface CheckpointFile {
 
 /** Named weights and a configuration, as their authors stored them. Opening reads headers only. */
 export interface Checkpoint {
-  readonly kind: 'huggingface' | 'llama2c' | 'memory';
+  readonly kind: 'huggingface' | 'pytorch' | 'llama2c' | 'memory';
   readonly path: string;
   /** What the format says of the architecture: config.json, or the header's fields. Checked by whoever reads it. */
   readonly config: unknown;

@@ -6,7 +6,7 @@ export {
   type StoredDtype,
   type StoredTensor,
 } from './checkpoint.ts';
-export { openHuggingFace } from './hugging-face.ts';
+export { openHuggingFace, openPytorch } from './hugging-face.ts';
 export { type Llama2cConfig, openLlama2c } from './llama2c.ts';
 export { memoryCheckpoint } from './memory-checkpoint.ts';
 export { openCheckpoint } from './open-checkpoint.ts';
@@ -17,4 +17,5 @@ export {
   type SafetensorsHeader,
   safetensorsLimits,
 } from './safetensors.ts';
+export { type TensorView, viewInFile } from './view-in-file.ts';
 export { type TensorToWrite, type WritableData, writeSafetensors } from './write-safetensors.ts';

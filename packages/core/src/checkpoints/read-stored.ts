@@ -15,10 +15,10 @@ export function readStored(stored: StoredTensor): Float32Array {
   if (stored.dtype === 'f32') {
     const out = float32(stored.file, count);
     readInto(stored.file, stored.byteOffset, new Uint8Array(out.buffer));
-    return out;
+    return dense(stored, out, float32);
   }
   if (stored.dtype === 'bf16' || stored.dtype === 'f16' || stored.dtype === 'f64') {
-    return widened(stored, float32(stored.file, count));
+    return dense(stored, widened(stored, float32(stored.file, count)), float32);
   }
   throw new CircuitscopeError('unsupported_dtype', `${stored.name} holds ${stored.dtype}; a weight holds floats.`, {
     at: `${stored.file}: ${stored.name}`,
@@ -30,29 +30,59 @@ export function readStored(stored: StoredTensor): Float32Array {
 /** The values of any stored tensor in float64. @throws CircuitscopeError `out_of_range` for an integer beyond ±(2⁵³ − 1). */
 export function readStoredFloat64(stored: StoredTensor): Float64Array {
   if (stored.data) return Float64Array.from(stored.data);
-  const out = allocate(stored.file, entries(stored), (count) => new Float64Array(count));
-  return widened(stored, out);
+  const out = float64(stored.file, entries(stored));
+  return dense(stored, widened(stored, out), float64);
 }
 
+const float64 = (path: string, entryCount: number) => allocate(path, entryCount, (count) => new Float64Array(count));
 const float32 = (path: string, entryCount: number) => allocate(path, entryCount, (count) => new Float32Array(count));
 
-/** Number of entries; refuses a record that disagrees with itself or with its file, before anything is allocated. */
+/** Entries between the first and the last one; refuses a record that disagrees with itself or with its file, before allocating. */
 function entries(stored: StoredTensor): number {
-  let count = 1;
-  for (const size of stored.shape) count *= size;
-  if (Number.isSafeInteger(count) && count * bytesPerEntry[stored.dtype] === stored.byteLength) {
+  const { shape, strides } = stored;
+  const count = shape.reduce((product, size) => product * size, 1);
+  const span = strides ? 1 + shape.reduce((sum, size, axis) => sum + (size - 1) * (strides[axis] ?? 0), 0) : count;
+  const consistent =
+    Number.isSafeInteger(span) && count <= span && span * bytesPerEntry[stored.dtype] === stored.byteLength;
+  if (consistent) {
     checkRange(stored.file, stored.byteOffset, stored.byteLength);
-    return count;
+    return span;
   }
   throw new CircuitscopeError(
     'bad_tensor',
     `The shape and the length of ${stored.name} disagree; open the file again.`,
     {
       at: `${stored.file}: ${stored.name}`,
-      expected: `[${stored.shape.join(', ')}] × ${bytesPerEntry[stored.dtype]} bytes`,
+      expected: `[${shape.join(', ')}] × ${bytesPerEntry[stored.dtype]} bytes`,
       got: `${stored.byteLength} bytes`,
     },
   );
+}
+
+/** Entries in row-major order, gathered by strides where there are any. */
+function dense<T extends Floats>(
+  { file, shape, strides }: StoredTensor,
+  span: T,
+  make: (file: string, count: number) => T,
+): T {
+  if (!strides) return span;
+  const out = make(
+    file,
+    shape.reduce((product, size) => product * size, 1),
+  );
+  const place = shape.map(() => 0);
+  let from = 0;
+  for (let to = 0; to < out.length; to++) {
+    out[to] = span[from] ?? 0;
+    for (let axis = shape.length - 1; axis >= 0; axis--) {
+      place[axis] = (place[axis] ?? 0) + 1;
+      from += strides[axis] ?? 0;
+      if ((place[axis] ?? 0) < (shape[axis] ?? 1)) break;
+      from -= (place[axis] ?? 0) * (strides[axis] ?? 0);
+      place[axis] = 0;
+    }
+  }
+  return out;
 }
 
 function widened<T extends Floats>(stored: StoredTensor, out: T): T {

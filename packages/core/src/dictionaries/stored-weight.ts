@@ -1,5 +1,5 @@
 import type { StoredTensor } from '../checkpoints/index.ts';
-import { readStored } from '../checkpoints/index.ts';
+import { readStored, viewInFile } from '../checkpoints/index.ts';
 import { fileLength } from '../checkpoints/read-bytes.ts';
 import type { Weight, WeightMapping } from '../plan/index.ts';
 import { shapeMismatch } from './dictionary.ts';
@@ -31,15 +31,15 @@ export function storedWeight(name: string, stored: StoredTensor, view: View): We
     throw shapeMismatch(`${stored.file}: ${stored.name}`, view.stored, stored.shape);
   const weight: Weight = { name, shape: view.shape, read: () => gather(readStored(stored), view) };
   const { dtype } = stored;
-  if (dtype !== 'f32' && dtype !== 'bf16' && dtype !== 'f16') return weight;
+  const inFile = viewInFile(stored, view);
+  if (!inFile || (dtype !== 'f32' && dtype !== 'bf16' && dtype !== 'f16')) return weight;
   const mapping: WeightMapping = {
     path: stored.file,
     fileBytes: fileLength(stored.file),
     byteOffset: stored.byteOffset,
     byteLength: stored.byteLength,
     dtype,
-    offset: view.offset,
-    strides: view.strides,
+    ...inFile,
   };
   return { ...weight, mapping };
 }

@@ -1,0 +1,27 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { CircuitscopeError } from '@circuitscope/schema';
+import { parseJson } from './parse-json.ts';
+import { readWhole } from './read-bytes.ts';
+import { shown } from './safetensors.ts';
+
+const maxBytes = 4_000_000;
+
+/** Files that say what a model is: transformers' config, and TransformerLens's. */
+const names = ['config.json', 'cfg.json'];
+
+/** The configuration in a directory, if it has one. */
+export function configPathIn(directory: string): string | undefined {
+  return names.map((name) => join(directory, name)).find((path) => existsSync(path));
+}
+
+/** @throws CircuitscopeError `bad_config`, `missing_file`, `too_large`. */
+export function readConfig(path: string): object {
+  const config = parseJson(readWhole(path, maxBytes), { code: 'bad_config', at: path });
+  if (typeof config === 'object' && config !== null && !Array.isArray(config)) return config;
+  throw new CircuitscopeError('bad_config', `${path} does not hold a JSON object.`, {
+    at: path,
+    expected: 'an object',
+    got: shown(config),
+  });
+}
