@@ -96,7 +96,7 @@ fn main() {
             let [q, k, v, ct] = [0; 4].map(|_| numbers(rows * pos * count * width));
             let mut pattern = vec![0.0; rows * count * pos * pos];
             let mut z = vec![0.0; q.len()];
-            let masking = Masking { scale: 0.125, causal: true, keys: None };
+            let masking = Masking { scale: 0.125, reach: Reach::CAUSAL, keys: None };
             let to = AttentionOut { z: &mut z, scores: None, pattern: Some(&mut pattern) };
             attention(&ctx, heads, width, [&q, &k, &v], masking, to).unwrap();
             let kept = pattern.clone();
@@ -115,7 +115,7 @@ fn main() {
                 &mut || {
                     let from = AttentionGradIn { q: &q, k: &k, v: &v, pattern: &kept, ct: &ct };
                     let to = AttentionGradOut { dq: Some(&mut dq), dk: Some(&mut dk), dv: Some(&mut dv) };
-                    attention_grad(&ctx, heads, width, from, 0.125, true, to).unwrap();
+                    attention_grad(&ctx, heads, width, from, 0.125, Reach::CAUSAL, to).unwrap();
                 },
             );
         }

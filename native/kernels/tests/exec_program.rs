@@ -75,6 +75,12 @@ fn hostile_programs_are_refused_with_a_sentence() {
             step("norm_scale", json!([0]), json!([1]), json!([]), json!({ "kind": "rms", "eps": 1e200 })),
         ),
         ("a word of elsewhere", step("activation", json!([0]), json!([1]), json!([]), json!({ "fn": "swish" }))),
+        ("a cap of nothing", step("soft_cap", json!([0]), json!([1]), json!([]), json!({ "cap": 0 }))),
+        ("a cap below nothing", step("soft_cap_grad", json!([0, 0]), json!([1]), json!([]), json!({ "cap": -1 }))),
+        (
+            "half a window",
+            step("scores", json!([0, 0]), json!([1]), json!([]), json!({ "scale": 1, "causal": true, "window": 0.5 })),
+        ),
         ("a negative head", step("head_result", json!([0]), json!([1]), json!([0]), json!({ "head": -1 }))),
         (
             "two dims",

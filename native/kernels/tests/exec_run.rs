@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use circuitscope_kernels::exec::{Call, Code, Entries, EntriesMut, ExecError, Limits, Program, Run, Store};
 use circuitscope_kernels::isa::Isa;
-use circuitscope_kernels::ops::{self, AttentionOut, Heads, Masking, Norm, NormKind, NormOut};
+use circuitscope_kernels::ops::{self, AttentionOut, Heads, Masking, Norm, NormKind, NormOut, Reach};
 use serde_json::{Value as Json, json};
 use support::*;
 
@@ -104,7 +104,7 @@ fn by_hand(weights: &Weights, ids: &[i32], rows: usize, pos: usize) -> [Vec<f32>
     let q = naive([rows * pos, 12, 12], &normal, &weights.qkv, None);
     let (mut z, mut pattern) = (vec![0.0; x.len()], vec![0.0; rows * 3 * pos * pos]);
     let heads = Heads { rows, pos, keys: pos, heads: 3, kv_heads: 3, width: 4 };
-    let masking = Masking { scale: 0.5, causal: true, keys: None };
+    let masking = Masking { scale: 0.5, reach: Reach::CAUSAL, keys: None };
     ops::attention(
         &ctx,
         heads,
@@ -383,6 +383,10 @@ fn mutate(json: &mut Json, random: &mut Random) {
                 "concat_positions",
                 "add_bias",
                 "add_bias_grad",
+                "add_alibi",
+                "add_alibi_grad",
+                "soft_cap",
+                "soft_cap_grad",
                 "columns",
                 "mix",
                 "mix_transposed",

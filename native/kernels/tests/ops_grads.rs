@@ -359,16 +359,16 @@ fn the_attention_gradient_has_the_bits_of_its_steps_whatever_is_asked_for() {
             v[at * kv_heads * value_width..(at + 1) * kv_heads * value_width].fill(f32::NAN);
         }
         let square = rows * heads * pos * keys;
-        for causal in [false, true] {
+        for reach in reaches() {
             let scale = 0.37;
             let one = ctx(Isa::Portable, 1);
-            let masking = Masking { scale, causal, keys: Some(&mask) };
+            let masking = Masking { scale, reach, keys: Some(&mask) };
             let pattern = filled(square, |out| {
                 let raw = filled(square, |out| scores(&one, sizes, &q, &k, masking, out).unwrap());
                 softmax(&one, &raw, keys, out).unwrap();
             });
             // The steps, one after the other.
-            let plain = Masking { scale: 1.0, causal: false, keys: None };
+            let plain = Masking { scale: 1.0, reach: Reach::default(), keys: None };
             let dp = agree(|ctx| filled(square, |out| scores(ctx, values, &ct, &v, plain, out).unwrap()));
             let ds = agree(|ctx| filled(square, |out| softmax_grad(ctx, &pattern, &dp, keys, out).unwrap()));
             let scaled = |x: Vec<f32>| agree(|ctx| filled(x.len(), |out| super_scale(ctx, &x, scale, out)));
@@ -378,10 +378,10 @@ fn the_attention_gradient_has_the_bits_of_its_steps_whatever_is_asked_for() {
             let dk = scaled(raw);
             let dv = agree(|ctx| filled(v.len(), |out| mix_transposed(ctx, values, &pattern, &ct, out).unwrap()));
             assert!([&dq, &dk, &dv].into_iter().flatten().all(|x| x.is_finite()), "a hidden key does no harm");
-            // Whatever lies above the diagonal.
+            // Whatever lies out of reach.
             let mut dirty = pattern.clone();
-            for (at, p) in dirty.iter_mut().enumerate().filter(|_| causal) {
-                if at % keys + pos > at / keys % pos + keys {
+            for (at, p) in dirty.iter_mut().enumerate() {
+                if !reads(reach, sizes, at / keys % pos, at % keys) {
                     *p = [0.5, f32::NAN, -0.0][at % 3];
                 }
             }
@@ -394,12 +394,12 @@ fn the_attention_gradient_has_the_bits_of_its_steps_whatever_is_asked_for() {
                         dk: (wanted & 2 > 0).then_some(&mut b[..]),
                         dv: (wanted & 4 > 0).then_some(&mut c[..]),
                     };
-                    attention_grad(ctx, sizes, value_width, from, scale, causal, to).unwrap();
+                    attention_grad(ctx, sizes, value_width, from, scale, reach, to).unwrap();
                     [a, b, c].concat()
                 });
                 let part = |wanted: bool, x: &[f32]| if wanted { x.to_vec() } else { vec![9.0; x.len()] };
                 let wish = [part(wanted & 1 > 0, &dq), part(wanted & 2 > 0, &dk), part(wanted & 4 > 0, &dv)].concat();
-                assert!(same_bits(&all, &wish), "{sizes:?} {causal} {wanted}");
+                assert!(same_bits(&all, &wish), "{sizes:?} {reach:?} {wanted}");
             }
         }
     }
@@ -420,12 +420,12 @@ fn the_attention_gradient_is_the_derivative() {
     let one = ctx(Isa::Portable, 1);
     let mut pattern = vec![0.0; 2 * pos * pos];
     let to = AttentionOut { z: &mut vec![0.0; q.len()], scores: None, pattern: Some(&mut pattern) };
-    let masking = Masking { scale, causal: true, keys: None };
+    let masking = Masking { scale, reach: Reach::CAUSAL, keys: None };
     attention(&one, sizes, width, [&q, &k, &v], masking, to).unwrap();
     let [mut dq, mut dk, mut dv] = [q.len(), k.len(), v.len()].map(|len| vec![0.0; len]);
     let to = AttentionGradOut { dq: Some(&mut dq), dk: Some(&mut dk), dv: Some(&mut dv) };
     let from = AttentionGradIn { q: &q, k: &k, v: &v, pattern: &pattern, ct: &ct };
-    attention_grad(&one, sizes, width, from, scale, true, to).unwrap();
+    attention_grad(&one, sizes, width, from, scale, Reach::CAUSAL, to).unwrap();
     // Σ ct·z in f64, and its central differences.
     let loss = |q: &[f64], k: &[f64], v: &[f64]| -> f64 {
         let mut total = 0.0;
@@ -729,6 +729,77 @@ fn a_bias_is_added_by_bucket_and_its_gradient_adds_what_shares_a_bucket() {
             assert!(matches!(error, Err(KernelError::OutOfRange { .. })));
         }
     }
+}
+
+#[test]
+fn a_soft_cap_is_bounded_keeps_what_is_hidden_and_its_gradient_is_the_slope() {
+    let mut random = Random(78);
+    for length in SIZES.into_iter().chain([5000]) {
+        for cap in [0.5, 3.0, 50.0] {
+            let x: Vec<f32> = mixed(&mut random, length).iter().map(|x| x * 4.0).collect();
+            let capped = agree(|ctx| filled(length, |out| soft_cap(ctx, &x, cap, out).unwrap()));
+            for (&x, &got) in x.iter().zip(&capped) {
+                let truth = f64::from(cap) * (f64::from(x) / f64::from(cap)).tanh();
+                if x == f32::NEG_INFINITY || x.is_nan() {
+                    assert!(same_bits(&[got], &[x]));
+                } else {
+                    let room = 8.0 * U * truth.abs() + f64::from(cap + 1.0) * 2f64.powi(-149);
+                    assert!((f64::from(got) - truth).abs() <= room && got.abs() <= cap, "{x} {got} {truth}");
+                }
+            }
+            let ct = mixed(&mut random, length);
+            let back = agree(|ctx| filled(length, |out| soft_cap_grad(ctx, &capped, &ct, cap, out).unwrap()));
+            let wish = capped.iter().zip(&ct).map(|(&capped, &ct)| {
+                let t = capped / cap;
+                if capped == f32::NEG_INFINITY { 0.0 } else { ct * (-t).mul_add(t, 1.0) }
+            });
+            assert!(same_bits(&back, &wish.collect::<Vec<_>>()));
+        }
+    }
+}
+
+#[test]
+fn alibi_adds_a_slope_for_the_position_of_a_key_and_its_gradient_is_their_tree() {
+    let mut random = Random(79);
+    for (rows, given, groups, heads, pos, keys) in [
+        (1, 1, 1, 1, 1, 1),
+        (2, 2, 1, 3, 4, 70),
+        (4, 2, 2, 2, 5, 33),
+        (6, 6, 3, 1, 2, 64),
+        (2, 2, 2, 2, 3, 0),
+        (0, 0, 1, 2, 3, 4),
+    ] {
+        let sizes = AddAlibiSizes { rows, heads, pos, keys };
+        let x = mixed(&mut random, rows * heads * pos * keys);
+        let slopes = random.floats(heads);
+        let positions: Vec<i32> = (0..given * keys).map(|_| random.below(40) as i32).collect();
+        let all: Vec<i32> = (0..rows * keys).map(|at| positions[at % positions.len().max(1)]).collect();
+        let got = agree(|ctx| filled(x.len(), |out| add_alibi(ctx, sizes, &x, &all, &slopes, out).unwrap()));
+        for (at, (&x, &got)) in x.iter().zip(&got).enumerate() {
+            let line = at / keys / pos;
+            let sum = slopes[line % heads].mul_add(all[line / heads * keys + at % keys] as f32, x);
+            assert!(same_bits(&[got], &[if x == f32::NEG_INFINITY { x } else { sum }]));
+        }
+        let ct = random.floats(x.len());
+        let got = agree(|ctx| {
+            filled(groups * heads, |out| add_alibi_grad(ctx, groups, sizes, &positions, &ct, out).unwrap())
+        });
+        let mut wish = vec![0.0f32; groups * heads];
+        for row in 0..rows {
+            for head in 0..heads {
+                for query in 0..pos {
+                    let line = &ct[((row * heads + head) * pos + query) * keys..][..keys];
+                    let places = &all[row * keys..][..keys];
+                    let sum = tree(places.iter().zip(line).map(|(&position, &ct)| (position as f32, ct)));
+                    wish[row / (rows / groups) * heads + head] += sum;
+                }
+            }
+        }
+        assert!(same_bits(&got, &wish));
+    }
+    let one = AddAlibiSizes { rows: 1, heads: 2, pos: 1, keys: 2 };
+    let error = add_alibi(&ctx(Isa::Portable, 1), one, &[0.0; 4], &[0; 2], &[1.0], &mut [0.0; 4]);
+    assert!(matches!(error, Err(KernelError::Shape { .. })));
 }
 
 #[test]

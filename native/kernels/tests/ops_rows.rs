@@ -135,7 +135,7 @@ fn naive_attention(h: Heads, q: &[f32], k: &[f32], v: &[f32], m: Masking<'_>) ->
             for i in 0..pos {
                 let row: Vec<f32> = (0..keys)
                     .map(|j| {
-                        if m.causal && j + pos > i + keys || m.keys.is_some_and(|mask| mask[r * keys + j] == 0) {
+                        if !reads(m.reach, h, i, j) || m.keys.is_some_and(|mask| mask[r * keys + j] == 0) {
                             return f32::NEG_INFINITY;
                         }
                         let q = &q[((r * pos + i) * heads + head) * width..];
@@ -192,8 +192,8 @@ fn attention_is_the_chains_fused_or_not_captured_or_not() {
             k[at * kv_heads * width..(at + 1) * kv_heads * width].fill(f32::NAN);
             v[at * kv_heads * width..(at + 1) * kv_heads * width].fill(f32::NAN);
         }
-        for causal in [false, true] {
-            let masking = Masking { scale: 0.37, causal, keys: Some(&mask) };
+        for reach in reaches() {
+            let masking = Masking { scale: 0.37, reach, keys: Some(&mask) };
             let [wish_scores, wish_pattern, wish_z] = naive_attention(sizes, &q, &k, &v, masking);
             let square = wish_scores.len();
             let raw = agree(|ctx| filled(square, |out| scores(ctx, sizes, &q, &k, masking, out).unwrap()));
@@ -216,7 +216,7 @@ fn attention_is_the_chains_fused_or_not_captured_or_not() {
                     assert!(!keep_pattern || same_bits(&p, &wish_pattern));
                     z
                 });
-                assert!(same_bits(&all, &wish_z), "{sizes:?} {causal} {keep_scores} {keep_pattern}");
+                assert!(same_bits(&all, &wish_z), "{sizes:?} {reach:?} {keep_scores} {keep_pattern}");
             }
         }
     }
@@ -226,7 +226,7 @@ fn attention_is_the_chains_fused_or_not_captured_or_not() {
 fn a_masked_row_of_attention_gives_zeros() {
     let sizes = Heads { rows: 1, pos: 3, keys: 3, heads: 1, kv_heads: 1, width: 2 };
     let x = [1.0; 6];
-    let masking = Masking { scale: 1.0, causal: true, keys: Some(&[0, 0, 1]) };
+    let masking = Masking { scale: 1.0, reach: Reach::CAUSAL, keys: Some(&[0, 0, 1]) };
     let z = agree(|ctx| {
         filled(6, |z| {
             attention(ctx, sizes, 2, [&x, &x, &x], masking, AttentionOut { z, scores: None, pattern: None }).unwrap()
@@ -244,7 +244,7 @@ fn rows_of_a_batch_do_not_know_of_each_other() {
     let row = |r: usize| &x[r * pos * width..(r + 1) * pos * width];
     let sizes = |rows| Heads { rows, pos, keys: pos, heads: 3, kv_heads: 3, width: 8 };
     let whole = Norm { width, kind: NormKind::Layer, eps: 1e-5, w: None, b: None };
-    let masking = Masking { scale: 0.5, causal: true, keys: None };
+    let masking = Masking { scale: 0.5, reach: Reach::CAUSAL, keys: None };
     for isa in Isa::available() {
         let packed = pack(isa, &w, width, vocabulary);
         let all = |x: &[f32], rows: usize, threads: usize| -> [Vec<f32>; 3] {
@@ -538,7 +538,7 @@ fn lengths_that_do_not_agree_are_errors_before_anything_is_written() {
     let x = [1.0; 12];
     let mut out = [7.0; 12];
     let sizes = Heads { rows: 1, pos: 2, keys: 2, heads: 3, kv_heads: 2, width: 2 };
-    let masking = Masking { scale: 1.0, causal: false, keys: None };
+    let masking = Masking { scale: 1.0, reach: Reach::default(), keys: None };
     assert!(sum(&ctx, &[&x[..5]], &mut out).is_err());
     assert!(mul(&ctx, &x, &x[..3], &mut out).is_err());
     assert!(softmax(&ctx, &x, 5, &mut out).is_err());

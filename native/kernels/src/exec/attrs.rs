@@ -3,7 +3,7 @@
 use serde_json::{Map, Value as Json};
 
 use super::program::Dim;
-use crate::ops::{ActivationFunction, NormKind};
+use crate::ops::{ActivationFunction, NormKind, Reach};
 
 /// The attributes of one step of a program.
 pub(super) struct Attrs<'a> {
@@ -72,6 +72,15 @@ impl Attrs<'_> {
 
     pub(super) fn norm_kind(&self) -> Result<NormKind, String> {
         self.word("kind", &[("layer", NormKind::Layer), ("rms", NormKind::Rms)])
+    }
+
+    pub(super) fn reach(&self) -> Result<Reach, String> {
+        Ok(Reach { causal: self.flag("causal")?, window: self.maybe_count("window")?.unwrap_or(0) })
+    }
+
+    pub(super) fn cap(&self) -> Result<f32, String> {
+        let cap = self.number("cap")?;
+        if cap > 0.0 { Ok(cap) } else { self.wrong("cap", "a number above 0 that fits a float32") }
     }
 
     pub(super) fn dims(&self, dim: &mut dyn FnMut(&Json) -> Option<Dim>) -> Result<[Dim; 3], String> {

@@ -104,6 +104,8 @@ pub(crate) fn check_step(
         | Kernel::Subtract
         | Kernel::WhereNonzero
         | Kernel::Scale { .. }
+        | Kernel::SoftCap { .. }
+        | Kernel::SoftCapGrad { .. }
         | Kernel::Activation { .. }
         | Kernel::ActivationGrad { .. } => {
             shapes.fit_inputs(s, &vec!["."; shapes.inputs.len()])?;
@@ -209,6 +211,11 @@ pub(crate) fn check_step(
             s.set('P', pos)?;
             s.set('w', rest.iter().product())?;
             s.fit("in[1]", shapes.input(1).unwrap_or_default(), "RG")?;
+        }
+        Kernel::AddAlibi => {
+            shapes.fit_inputs(s, &["RHPS", "RS"])?;
+            shapes.fit_outputs(s, &["RHPS"])?;
+            shapes.fit_vector(0, s.of('H'))?;
         }
         Kernel::AddBias => {
             shapes.fit_inputs(s, &["RHPS", "PS"])?;

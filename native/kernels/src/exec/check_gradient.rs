@@ -50,6 +50,12 @@ pub(super) fn check_gradient(kernel: &Kernel, shapes: &StepShapes<'_>, s: &mut S
             let rows = rows_and_inner(s, shapes, &["Gm", "C", "GC"])?;
             groups(s.of('Q'), &rows)?;
         }
+        Kernel::AddAlibiGrad => {
+            shapes.fit_outputs(s, &["QH"])?;
+            let rows = rows_and_inner(s, shapes, &["S", "HPS"])?;
+            s.set('R', rows[1])?;
+            groups(s.of('Q'), &rows)?;
+        }
         Kernel::AddBiasGrad => {
             shapes.fit_outputs(s, &["QBH"])?;
             shapes.fit_inputs(s, &["PS", "RHPS"])?;

@@ -135,14 +135,16 @@ pub(super) fn run_kernel(
             };
             ops::rotary(ctx, rotary, v.floats(0), v.ints(1), out)
         }
-        Kernel::Scores { scale, causal } => {
-            let masking = ops::Masking { scale: *scale, causal: *causal, keys: v.maybe_ints(2) };
+        Kernel::Scores { scale, reach } => {
+            let masking = ops::Masking { scale: *scale, reach: *reach, keys: v.maybe_ints(2) };
             ops::scores(ctx, heads(sizes, 'd'), v.floats(0), v.floats(1), masking, out)
         }
+        Kernel::SoftCap { cap } => ops::soft_cap(ctx, v.floats(0), *cap, out),
+        Kernel::SoftCapGrad { cap } => ops::soft_cap_grad(ctx, v.floats(0), v.floats(1), *cap, out),
         Kernel::Softmax => ops::softmax(ctx, v.floats(0), size('n'), out),
         Kernel::Mix => ops::mix(ctx, heads(sizes, 'w'), v.floats(0), v.floats(1), out),
         Kernel::MixTransposed => ops::mix_transposed(ctx, heads(sizes, 'w'), v.floats(0), v.floats(1), out),
-        Kernel::AttentionGrad { scale, causal } => {
+        Kernel::AttentionGrad { scale, reach } => {
             let [dk, dv] = [(second, lengths[1]), (third, lengths[2])]
                 .map(|(buffer, length)| length.map(|length| buffer.floats_mut(length)));
             let to = ops::AttentionGradOut { dq: lengths[0].map(|_| out), dk, dv };
@@ -153,10 +155,10 @@ pub(super) fn run_kernel(
                 pattern: v.floats(3),
                 ct: v.floats(4),
             };
-            ops::attention_grad(ctx, heads(sizes, 'd'), size('w'), from, *scale, *causal, to)
+            ops::attention_grad(ctx, heads(sizes, 'd'), size('w'), from, *scale, *reach, to)
         }
-        Kernel::Attention { scale, causal } => {
-            let masking = ops::Masking { scale: *scale, causal: *causal, keys: v.maybe_ints(3) };
+        Kernel::Attention { scale, reach } => {
+            let masking = ops::Masking { scale: *scale, reach: *reach, keys: v.maybe_ints(3) };
             let scores = lengths[1].map(|length| second.floats_mut(length));
             let pattern = lengths[2].map(|length| third.floats_mut(length));
             let to = ops::AttentionOut { z: out, scores, pattern };
@@ -225,6 +227,10 @@ pub(super) fn run_kernel(
             let sizes = ops::GatherRowsSizes { rows: size('R'), pos: size('P'), groups: size('G'), width: size('w') };
             ops::gather_rows(ctx, sizes, v.floats(0), v.ints(1), out)
         }
+        Kernel::AddAlibi => {
+            ops::add_alibi(ctx, alibi(sizes), v.floats(0), v.ints(1), &v.vector(0)?.unwrap_or_default(), out)
+        }
+        Kernel::AddAlibiGrad => ops::add_alibi_grad(ctx, size('Q'), alibi(sizes), v.ints(0), v.floats(1), out),
         Kernel::AddBias => {
             ops::add_bias(ctx, bias(sizes), v.floats(0), v.ints(1), &v.vector(0)?.unwrap_or_default(), out)
         }
@@ -318,6 +324,11 @@ fn heads(sizes: &Sizes, width: char) -> ops::Heads {
 fn bias(sizes: &Sizes) -> ops::AddBiasSizes {
     let size = |letter: char| sizes.of(letter);
     ops::AddBiasSizes { rows: size('R'), heads: size('H'), pos: size('P'), keys: size('S'), buckets: size('B') }
+}
+
+fn alibi(sizes: &Sizes) -> ops::AddAlibiSizes {
+    let size = |letter: char| sizes.of(letter);
+    ops::AddAlibiSizes { rows: size('R'), heads: size('H'), pos: size('P'), keys: size('S') }
 }
 
 fn columns_grad(sizes: &Sizes) -> ops::ColumnsGradSizes {

@@ -5,7 +5,7 @@ use serde_json::{Map, Value as Json};
 use super::attrs::Attrs;
 use super::program::Dim;
 use super::vision::Vision;
-use crate::ops::{ActivationFunction, DirectionOperation, EditOperation, NormKind, RotaryLayout};
+use crate::ops::{ActivationFunction, DirectionOperation, EditOperation, NormKind, Reach, RotaryLayout};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Dtype {
@@ -67,12 +67,14 @@ pub(crate) enum Kernel {
     HeadLinear { transposed: bool },
     HeadResult { head: Option<usize> },
     Rotary { layout: RotaryLayout, dims: usize, inverse: bool },
-    Scores { scale: f32, causal: bool },
+    Scores { scale: f32, reach: Reach },
+    SoftCap { cap: f32 },
+    SoftCapGrad { cap: f32 },
     Softmax,
     Mix,
     MixTransposed,
-    Attention { scale: f32, causal: bool },
-    AttentionGrad { scale: f32, causal: bool },
+    Attention { scale: f32, reach: Reach },
+    AttentionGrad { scale: f32, reach: Reach },
     Activation { function: ActivationFunction },
     ActivationGrad { function: ActivationFunction },
     JumpRelu,
@@ -100,6 +102,8 @@ pub(crate) enum Kernel {
     Repeat,
     GatherRows,
     ConcatPositions,
+    AddAlibi,
+    AddAlibiGrad,
     AddBias,
     AddBiasGrad,
     Columns,
@@ -143,12 +147,14 @@ impl Kernel {
                 dims: attrs.count("dims")?,
                 inverse: attrs.maybe_flag("inverse")?,
             },
-            "scores" => Kernel::Scores { scale: attrs.number("scale")?, causal: attrs.flag("causal")? },
+            "scores" => Kernel::Scores { scale: attrs.number("scale")?, reach: attrs.reach()? },
+            "soft_cap" => Kernel::SoftCap { cap: attrs.cap()? },
+            "soft_cap_grad" => Kernel::SoftCapGrad { cap: attrs.cap()? },
             "softmax" => Kernel::Softmax,
             "mix" => Kernel::Mix,
             "mix_transposed" => Kernel::MixTransposed,
-            "attention" => Kernel::Attention { scale: attrs.number("scale")?, causal: attrs.flag("causal")? },
-            "attention_grad" => Kernel::AttentionGrad { scale: attrs.number("scale")?, causal: attrs.flag("causal")? },
+            "attention" => Kernel::Attention { scale: attrs.number("scale")?, reach: attrs.reach()? },
+            "attention_grad" => Kernel::AttentionGrad { scale: attrs.number("scale")?, reach: attrs.reach()? },
             "activation" => Kernel::Activation { function: attrs.activation()? },
             "activation_grad" => Kernel::ActivationGrad { function: attrs.activation()? },
             "jump_relu" => Kernel::JumpRelu,
@@ -178,6 +184,8 @@ impl Kernel {
             "repeat" => Kernel::Repeat,
             "gather_rows" => Kernel::GatherRows,
             "concat_positions" => Kernel::ConcatPositions,
+            "add_alibi" => Kernel::AddAlibi,
+            "add_alibi_grad" => Kernel::AddAlibiGrad,
             "add_bias" => Kernel::AddBias,
             "add_bias_grad" => Kernel::AddBiasGrad,
             "columns" => Kernel::Columns,
@@ -239,6 +247,8 @@ impl Kernel {
             Kernel::HeadResult { .. } => "head_result",
             Kernel::Rotary { .. } => "rotary",
             Kernel::Scores { .. } => "scores",
+            Kernel::SoftCap { .. } => "soft_cap",
+            Kernel::SoftCapGrad { .. } => "soft_cap_grad",
             Kernel::Softmax => "softmax",
             Kernel::Mix => "mix",
             Kernel::MixTransposed => "mix_transposed",
@@ -271,6 +281,8 @@ impl Kernel {
             Kernel::Repeat => "repeat",
             Kernel::GatherRows => "gather_rows",
             Kernel::ConcatPositions => "concat_positions",
+            Kernel::AddAlibi => "add_alibi",
+            Kernel::AddAlibiGrad => "add_alibi_grad",
             Kernel::AddBias => "add_bias",
             Kernel::AddBiasGrad => "add_bias_grad",
             Kernel::Columns => "columns",
@@ -302,22 +314,26 @@ impl Kernel {
             | Kernel::HeadLinearGradWeight
             | Kernel::HeadResultGradWeight { .. }
             | Kernel::NormalizeGrad { .. }
+            | Kernel::SoftCapGrad { .. }
             | Kernel::SoftmaxGrad
             | Kernel::Outer
             | Kernel::ProjectDot => (&[F, F], &[], &[F]),
             Kernel::NormScale { .. }
+            | Kernel::SoftCap { .. }
             | Kernel::Softmax
             | Kernel::Activation { .. }
             | Kernel::TopKMask { .. }
             | Kernel::Scale { .. }
             | Kernel::Repeat => (&[F], &[], &[F]),
             Kernel::JumpRelu => (&[F], &[Vector], &[F]),
-            Kernel::AddBias => (&[F, I], &[Vector], &[F]),
+            Kernel::AddAlibi | Kernel::AddBias => (&[F, I], &[Vector], &[F]),
             Kernel::ColumnSum | Kernel::EdgeReadGrad { .. } => (&[F, MAYBE_F], &[], &[F]),
             Kernel::NormalizeGradScale { .. } | Kernel::NormScaleGrad { .. } => (&[F, F, F], &[], &[F]),
             Kernel::NormGrad { .. } => (&[F, F, F], &[MaybeVector], &[F]),
             Kernel::AttentionGrad { .. } => (&[F, F, F, F, F], &[], &[MAYBE_F, MAYBE_F, MAYBE_F]),
-            Kernel::EmbedGrad { .. } | Kernel::ColumnsGradBias | Kernel::AddBiasGrad => (&[I, F], &[], &[F]),
+            Kernel::EmbedGrad { .. } | Kernel::ColumnsGradBias | Kernel::AddAlibiGrad | Kernel::AddBiasGrad => {
+                (&[I, F], &[], &[F])
+            }
             Kernel::ScatterRows => (&[F, I], &[], &[F]),
             Kernel::ColumnsGrad => (&[F, I], &[Matrix], &[F]),
             Kernel::ColumnsGradWeight | Kernel::CrossEntropyGrad => (&[F, I, F], &[], &[F]),

@@ -70,7 +70,7 @@ pub fn attention(
             };
             block_scores(ctx, &heads, &block, q, k, masking, score_rows)?;
             softmax_rows(ctx.isa, pattern_rows, score_rows, keys);
-            block_mix(ctx, &values, &block, pattern_rows, masking.reach(&heads, &block), v, result)?;
+            block_mix(ctx, &values, &block, pattern_rows, masking.reach.of_block(&heads, &block.queries), v, result)?;
             for (query, result) in block.queries.clone().zip(result.chunks_exact(value_width.max(1))) {
                 let vector = values.vector(&block, query);
                 // SAFETY: a vector of z belongs to one query of one head of one row, so to one task.

@@ -1,6 +1,6 @@
 use std::ops::Range;
 
-use super::scores::{Heads, QUERIES, scale_row};
+use super::scores::{Heads, QUERIES, Reach, scale_row};
 use super::softmax_grad::softmax_grad_row;
 use super::split::{Rows, expect_len, try_tasks};
 use crate::bmm::{Sizes, View, Zeros, product, product_onto};
@@ -33,15 +33,15 @@ pub struct AttentionGradOut<'a> {
 
 /// dp = scores(ct, v), ds = softmax_grad(pattern, dp), then dq = mix(ds, k)·scale, dk = mix_transposed(ds, q)·scale and
 /// dv = mix_transposed(pattern, ct), with the bits of these steps one after the other. One task takes a key/value head of a row
-/// and goes over its queries in blocks, so that dp and ds never leave the cache. Under `causal` what lies above the diagonal is
-/// taken as 0 and never computed.
+/// and goes over its queries in blocks, so that dp and ds never leave the cache. What lies out of
+/// `reach` is taken as 0 and never computed.
 pub fn attention_grad(
     ctx: &Context<'_>,
     heads: Heads,
     value_width: usize,
     from: AttentionGradIn<'_>,
     scale: f32,
-    causal: bool,
+    reach: Reach,
     to: AttentionGradOut<'_>,
 ) -> Result<(), KernelError> {
     let values = Heads { width: value_width, ..heads };
@@ -68,7 +68,7 @@ pub fn attention_grad(
     let queries = QUERIES.min(pos);
     let lens = [
         queries.checked_mul(keys),
-        queries.checked_mul(QUERIES),
+        queries.checked_mul(2 * QUERIES),
         queries.checked_mul(width),
         keys.checked_mul(if dk.is_some() { width } else { 0 }),
         keys.checked_mul(if dv.is_some() { value_width } else { 0 }),
@@ -78,7 +78,7 @@ pub fn attention_grad(
     let lens = lens.map(Option::unwrap_or_default);
     try_tasks(ctx, rows * kv_heads, &|task| {
         let (row, kv_head) = (task / kv_heads, task % kv_heads);
-        let head_grad = HeadGrad { ctx, heads, value_width, from, scale, causal, row, kv_head };
+        let head_grad = HeadGrad { ctx, heads, value_width, from, scale, reach, row, kv_head };
         let done = with_scratch(total, |scratch| {
             let (squares, rest) = scratch.split_at_mut(lens[0]);
             let (corner, rest) = rest.split_at_mut(lens[1]);
@@ -131,20 +131,19 @@ struct HeadGrad<'a> {
     value_width: usize,
     from: AttentionGradIn<'a>,
     scale: f32,
-    causal: bool,
+    reach: Reach,
     row: usize,
     kv_head: usize,
 }
 
 impl<'a> HeadGrad<'a> {
     fn block(self, head: usize, queries: Range<usize>) -> BlockGrad<'a> {
-        let seen = |query| self.heads.seen(self.causal, query);
-        BlockGrad { of: self, head, dense: seen(queries.start), reach: seen(queries.end - 1), queries }
+        BlockGrad { of: self, head, keys: self.reach.of_block(&self.heads, &queries), queries }
     }
 
-    /// The vectors of this key/value head in k or v.
-    fn keyed(&self, data: &'a [f32], width: usize) -> (&'a [f32], usize) {
-        let start = (self.row * self.heads.keys * self.heads.kv_heads + self.kv_head) * width;
+    /// The vectors of this key/value head in k or v, from a key on.
+    fn keyed(&self, first: usize, data: &'a [f32], width: usize) -> (&'a [f32], usize) {
+        let start = ((self.row * self.heads.keys + first) * self.heads.kv_heads + self.kv_head) * width;
         (data.get(start..).unwrap_or_default(), self.heads.kv_heads * width)
     }
 }
@@ -154,9 +153,8 @@ struct BlockGrad<'a> {
     of: HeadGrad<'a>,
     head: usize,
     queries: Range<usize>,
-    /// Keys that all queries of the block read, and that any of them reads.
-    dense: usize,
-    reach: usize,
+    /// Keys that any of these queries reads.
+    keys: Range<usize>,
 }
 
 impl<'a> BlockGrad<'a> {
@@ -174,20 +172,20 @@ impl<'a> BlockGrad<'a> {
         &self.of.from.pattern[(first + self.queries.start) * keys..(first + self.queries.end) * keys]
     }
 
-    /// ds in rows of `keys`, of which the first `reach` entries are written.
+    /// ds in rows of `keys`, of which the entries at the keys of the block are written.
     fn softmax_grads(&self, squares: &mut [f32]) -> Result<(), KernelError> {
-        let HeadGrad { ctx, heads, value_width, from, causal, .. } = self.of;
-        let keys = heads.keys;
-        let (v, step) = self.of.keyed(from.v, value_width);
-        let sizes = Sizes { m: self.queries.len(), n: self.reach, k: value_width };
-        let c = RowsMut { data: &mut *squares, rows: sizes.m, step: keys };
+        let HeadGrad { ctx, heads, value_width, from, reach, .. } = self.of;
+        let (v, step) = self.of.keyed(self.keys.start, from.v, value_width);
+        let sizes = Sizes { m: self.queries.len(), n: self.keys.len(), k: value_width };
+        let c = RowsMut { data: &mut squares[self.keys.start..], rows: sizes.m, step: heads.keys };
         let b = View { data: v, row: 1, column: step };
         product(ctx, sizes, self.queried(from.ct, value_width), b, c, Zeros::Multiply)?;
-        let rows = squares.chunks_exact_mut(keys).zip(self.pattern().chunks_exact(keys));
+        let rows = squares.chunks_exact_mut(heads.keys).zip(self.pattern().chunks_exact(heads.keys));
         for (query, (row, pattern)) in self.queries.clone().zip(rows) {
-            let seen = heads.seen(causal, query);
-            softmax_grad_row(ctx.isa, &mut row[..seen], &pattern[..seen]);
-            row[seen..self.reach].fill(0.0);
+            let seen = reach.seen(&heads, query);
+            row[self.keys.start..seen.start].fill(0.0);
+            row[seen.end..self.keys.end].fill(0.0);
+            softmax_grad_row(ctx.isa, &mut row[seen.clone()], &pattern[seen.clone()], seen.start);
         }
         Ok(())
     }
@@ -195,9 +193,9 @@ impl<'a> BlockGrad<'a> {
     /// dq of the block in rows of `width`.
     fn query_grads(&self, squares: &[f32], dq: &mut [f32]) -> Result<(), KernelError> {
         let HeadGrad { ctx, heads, from, scale, .. } = self.of;
-        let (k, step) = self.of.keyed(from.k, heads.width);
-        let sizes = Sizes { m: self.queries.len(), n: heads.width, k: self.reach };
-        let a = View { data: squares, row: heads.keys, column: 1 };
+        let (k, step) = self.of.keyed(self.keys.start, from.k, heads.width);
+        let sizes = Sizes { m: self.queries.len(), n: heads.width, k: self.keys.len() };
+        let a = View { data: &squares[self.keys.start..], row: heads.keys, column: 1 };
         let c = RowsMut { data: &mut *dq, rows: sizes.m, step: heads.width };
         product(ctx, sizes, a, View { data: k, row: step, column: 1 }, c, Zeros::Skip)?;
         scale_row(ctx.isa, &mut dq[..sizes.m * heads.width], scale);
@@ -206,34 +204,49 @@ impl<'a> BlockGrad<'a> {
 
     fn add_key_grads(&self, squares: &[f32], dk: &mut [f32]) -> Result<(), KernelError> {
         let HeadGrad { ctx, heads, from, .. } = self.of;
-        let sizes = Sizes { m: self.reach, n: heads.width, k: self.queries.len() };
-        let a = View { data: squares, row: 1, column: heads.keys };
-        let c = RowsMut { data: dk, rows: sizes.m, step: heads.width };
+        let sizes = Sizes { m: self.keys.len(), n: heads.width, k: self.queries.len() };
+        let a = View { data: &squares[self.keys.start..], row: 1, column: heads.keys };
+        let c = RowsMut { data: &mut dk[self.keys.start * heads.width..], rows: sizes.m, step: heads.width };
         product_onto(ctx, sizes, a, self.queried(from.q, heads.width), c, Zeros::Skip)
     }
 
     fn add_value_grads(&self, corner: &mut [f32], dv: &mut [f32]) -> Result<(), KernelError> {
-        let HeadGrad { ctx, heads, value_width, from, causal, .. } = self.of;
-        let (pattern, keys) = (self.pattern(), heads.keys);
-        let b = self.queried(from.ct, value_width);
-        let (seen, beyond) = dv.split_at_mut(self.dense * value_width);
-        let sizes = Sizes { m: self.dense, n: value_width, k: self.queries.len() };
-        let a = View { data: pattern, row: 1, column: keys };
-        product_onto(ctx, sizes, a, b, RowsMut { data: seen, rows: sizes.m, step: value_width }, Zeros::Skip)?;
-        // At the diagonal, whatever the pattern holds above it.
-        let rest = self.reach - self.dense;
-        if rest == 0 {
+        let HeadGrad { heads, reach, .. } = self.of;
+        let first = reach.seen(&heads, self.queries.start);
+        let last = reach.seen(&heads, self.queries.end - 1);
+        // Keys that all these queries read: there the pattern serves as it is. What lies beside them is at most as wide as
+        // there are queries; if there are none, all of it is less than twice that.
+        let dense = last.start..first.end;
+        if dense.is_empty() {
+            return self.add_corner(self.keys.clone(), corner, dv);
+        }
+        self.add_corner(self.keys.start..dense.start, corner, dv)?;
+        let pattern = View { data: &self.pattern()[dense.start..], row: 1, column: heads.keys };
+        self.add_values(dense.clone(), pattern, dv)?;
+        self.add_corner(dense.end..self.keys.end, corner, dv)
+    }
+
+    /// Keys that only some of the queries read, whatever the pattern holds for the others.
+    fn add_corner(&self, keys: Range<usize>, corner: &mut [f32], dv: &mut [f32]) -> Result<(), KernelError> {
+        let HeadGrad { heads, reach, .. } = self.of;
+        let width = keys.len();
+        if width == 0 {
             return Ok(());
         }
-        for ((query, row), pattern) in
-            self.queries.clone().zip(corner.chunks_exact_mut(rest)).zip(pattern.chunks_exact(keys))
-        {
-            let own = heads.seen(causal, query) - self.dense;
-            row[..own].copy_from_slice(&pattern[self.dense..self.dense + own]);
-            row[own..].fill(0.0);
+        let rows = corner.chunks_exact_mut(width).zip(self.pattern().chunks_exact(heads.keys));
+        for (query, (row, pattern)) in self.queries.clone().zip(rows) {
+            let seen = reach.seen(&heads, query);
+            row.copy_from_slice(&pattern[keys.clone()]);
+            row[..seen.start.clamp(keys.start, keys.end) - keys.start].fill(0.0);
+            row[seen.end.clamp(keys.start, keys.end) - keys.start..].fill(0.0);
         }
-        let a = View { data: corner, row: 1, column: rest };
-        let c = RowsMut { data: beyond, rows: rest, step: value_width };
-        product_onto(ctx, Sizes { m: rest, ..sizes }, a, b, c, Zeros::Skip)
+        self.add_values(keys, View { data: corner, row: 1, column: width }, dv)
+    }
+
+    fn add_values(&self, keys: Range<usize>, pattern: View<'_>, dv: &mut [f32]) -> Result<(), KernelError> {
+        let HeadGrad { ctx, value_width, from, .. } = self.of;
+        let sizes = Sizes { m: keys.len(), n: value_width, k: self.queries.len() };
+        let c = RowsMut { data: &mut dv[keys.start * value_width..], rows: sizes.m, step: value_width };
+        product_onto(ctx, sizes, pattern, self.queried(from.ct, value_width), c, Zeros::Skip)
     }
 }

@@ -1,23 +1,25 @@
+use std::ops::Range;
+
 use super::scores::{Block, Heads};
 use super::split::expect_len;
 use crate::bmm::{Batch, BatchMut, Sizes, View, Zeros, bmm, product};
 use crate::error::KernelError;
 use crate::gemm::{Context, RowsMut};
 
-/// The results of one block, `z` being [queries, width]. `pattern` holds its rows of `keys`, of which the first `reach`
-/// entries are read (the others are 0).
+/// The results of one block, `z` being [queries, width]. `pattern` holds its rows of `keys`, of which the entries
+/// in `reach` are read (the others are 0).
 pub(crate) fn block_mix(
     ctx: &Context<'_>,
     heads: &Heads,
     block: &Block,
     pattern: &[f32],
-    reach: usize,
+    reach: Range<usize>,
     v: &[f32],
     z: &mut [f32],
 ) -> Result<(), KernelError> {
-    let a = View { data: pattern, row: heads.keys, column: 1 };
-    let b = View { data: &v[heads.key_at(block)..], row: heads.kv_heads * heads.width, column: 1 };
-    let sizes = Sizes { m: block.queries.len(), n: heads.width, k: reach };
+    let a = View { data: &pattern[reach.start..], row: heads.keys, column: 1 };
+    let b = View { data: heads.keyed(block, reach.start, v), row: heads.kv_heads * heads.width, column: 1 };
+    let sizes = Sizes { m: block.queries.len(), n: heads.width, k: reach.len() };
     product(ctx, sizes, a, b, RowsMut { data: z, rows: sizes.m, step: heads.width }, Zeros::Skip)
 }
 

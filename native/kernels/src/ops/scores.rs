@@ -65,14 +65,10 @@ impl Heads {
         (block.row * self.pos + query) * self.heads + block.head
     }
 
-    /// Where the first key or value of a head begins in [rows, keys, kv_heads, width].
-    pub(crate) fn key_at(&self, block: &Block) -> usize {
-        (block.row * self.keys * self.kv_heads + block.kv_head) * self.width
-    }
-
-    /// How many keys a query reads: the last query reads all, and under `causal` each one before it one fewer.
-    pub(crate) fn seen(&self, causal: bool, query: usize) -> usize {
-        if causal { (query + 1 + self.keys).saturating_sub(self.pos) } else { self.keys }
+    /// What begins with a key or value of the block's head in [rows, keys, kv_heads, width]; nothing behind the last.
+    pub(crate) fn keyed<'a>(&self, block: &Block, key: usize, data: &'a [f32]) -> &'a [f32] {
+        let at = ((block.row * self.keys + key) * self.kv_heads + block.kv_head) * self.width;
+        data.get(at..).unwrap_or_default()
     }
 
     /// Rows of a [rows, heads, pos, keys] value that belong to a block.
@@ -89,21 +85,45 @@ pub(crate) struct Block {
     pub queries: Range<usize>,
 }
 
+/// Which keys a query may read by their places. The last query stands at the last key.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Reach {
+    /// A query reads no later key.
+    pub causal: bool,
+    /// A query reads only keys less than so many away, on both sides unless `causal`; 0: however far.
+    pub window: usize,
+}
+
+impl Reach {
+    pub const CAUSAL: Reach = Reach { causal: true, window: 0 };
+
+    /// The keys that a query reads: neither end goes back from one query to the next.
+    pub(crate) fn seen(&self, heads: &Heads, query: usize) -> Range<usize> {
+        // One behind the place of the query, which may lie before the first key.
+        let behind = query + 1 + heads.keys;
+        let forth = match (self.causal, self.window) {
+            (true, _) => 0,
+            (false, 0) => heads.pos,
+            (false, window) => window - 1,
+        };
+        let end = behind.saturating_add(forth).saturating_sub(heads.pos).min(heads.keys);
+        let start = if self.window == 0 { 0 } else { behind.saturating_sub(self.window).saturating_sub(heads.pos) };
+        start.min(end)..end
+    }
+
+    /// Keys that any query of the block reads: the others are never computed.
+    pub(crate) fn of_block(&self, heads: &Heads, queries: &Range<usize>) -> Range<usize> {
+        self.seen(heads, queries.start).start..self.seen(heads, queries.end - 1).end
+    }
+}
+
 /// How queries meet keys.
 #[derive(Clone, Copy, Debug)]
 pub struct Masking<'a> {
     pub scale: f32,
-    /// A query reads no later key; the last query stands at the last key.
-    pub causal: bool,
+    pub reach: Reach,
     /// [rows, keys]; 0 hides a key from every query.
     pub keys: Option<&'a [i32]>,
-}
-
-impl Masking<'_> {
-    /// Keys that any query of the block may read: the others are never computed.
-    pub(crate) fn reach(&self, heads: &Heads, block: &Block) -> usize {
-        heads.seen(self.causal, block.queries.end - 1)
-    }
 }
 
 per_isa! {
@@ -125,16 +145,18 @@ pub(crate) fn block_scores(
     out: &mut [f32],
 ) -> Result<(), KernelError> {
     let Heads { keys, width, .. } = *heads;
-    let reach = masking.reach(heads, block);
+    let reach = masking.reach.of_block(heads, &block.queries);
     let a = View { data: &q[heads.vector(block, block.queries.start) * width..], row: heads.heads * width, column: 1 };
-    let b = View { data: &k[heads.key_at(block)..], row: 1, column: heads.kv_heads * width };
-    let sizes = Sizes { m: block.queries.len(), n: reach, k: width };
-    product(ctx, sizes, a, b, RowsMut { data: out, rows: sizes.m, step: keys }, Zeros::Multiply)?;
+    let b = View { data: heads.keyed(block, reach.start, k), row: 1, column: heads.kv_heads * width };
+    let sizes = Sizes { m: block.queries.len(), n: reach.len(), k: width };
+    let c = RowsMut { data: &mut out[reach.start..], rows: sizes.m, step: keys };
+    product(ctx, sizes, a, b, c, Zeros::Multiply)?;
     let hidden = masking.keys.map(|mask| &mask[block.row * keys..(block.row + 1) * keys]);
     for (query, out) in block.queries.clone().zip(out.chunks_exact_mut(keys)) {
-        let seen = heads.seen(masking.causal, query);
-        scale_row(ctx.isa, &mut out[..seen], masking.scale);
-        out[seen..].fill(f32::NEG_INFINITY);
+        let seen = masking.reach.seen(heads, query);
+        out[..seen.start].fill(f32::NEG_INFINITY);
+        out[seen.end..].fill(f32::NEG_INFINITY);
+        scale_row(ctx.isa, &mut out[seen], masking.scale);
         for (score, _) in out.iter_mut().zip(hidden.unwrap_or_default()).filter(|(_, key)| **key == 0) {
             *score = f32::NEG_INFINITY;
         }
@@ -142,9 +164,8 @@ pub(crate) fn block_scores(
     Ok(())
 }
 
-/// scores[r, h, i, j] = (q[r, i, h] · k[r, j, kv(h)]) · scale, kv(h) = ⌊h·kv_heads/heads⌋; −∞ where key j is hidden, under
-/// `causal` from key i + keys − pos + 1 on. One chain over the width ascending, then one product. The NaN of a hidden key
-/// does no harm.
+/// scores[r, h, i, j] = (q[r, i, h] · k[r, j, kv(h)]) · scale, kv(h) = ⌊h·kv_heads/heads⌋; −∞ where key j is hidden, by
+/// `masking`. One chain over the width ascending, then one product. The NaN of a hidden key does no harm.
 /// Bounded: (width + 1)·u·|scale|·Σ|q·k|.
 pub fn scores(
     ctx: &Context<'_>,

@@ -5,11 +5,18 @@ use crate::error::KernelError;
 use crate::gemm::Context;
 
 per_isa! {
-    /// One row: `out` holds the cotangent and becomes the result.
-    pub(crate) fn softmax_grad_row(out: &mut [f32], p: &[f32]) {
+    /// A part of one row that begins with entry `first` of it, all before being 0: `out` holds the cotangent and becomes the
+    /// result.
+    pub(crate) fn softmax_grad_row(out: &mut [f32], p: &[f32], first: usize) {
         let mut lanes = [0.0f32; LANES];
-        let (ps, p_rest) = p.as_chunks::<LANES>();
-        let (cts, ct_rest) = out.as_chunks::<LANES>();
+        // Up to the next whole round of lanes.
+        let head = ((LANES - first % LANES) % LANES).min(p.len());
+        for (lane, (p, ct)) in p[..head].iter().zip(&out[..head]).enumerate() {
+            let lane = &mut lanes[first % LANES + lane];
+            *lane = if *p == 0.0 { *lane } else { p.mul_add(*ct, *lane) };
+        }
+        let (ps, p_rest) = p[head..].as_chunks::<LANES>();
+        let (cts, ct_rest) = out[head..].as_chunks::<LANES>();
         for (p, ct) in ps.iter().zip(cts) {
             for lane in 0..LANES {
                 let sum = p[lane].mul_add(ct[lane], lanes[lane]);
@@ -42,7 +49,7 @@ pub fn softmax_grad(
         let part = rows.start * width..rows.end * width;
         out.copy_from_slice(&ct[part.clone()]);
         for (out, p) in out.chunks_exact_mut(width).zip(p[part].chunks_exact(width)) {
-            softmax_grad_row(ctx.isa, out, p);
+            softmax_grad_row(ctx.isa, out, p, 0);
         }
     })
 }

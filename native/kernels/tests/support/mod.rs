@@ -4,6 +4,7 @@
 use circuitscope_kernels::gemm::{Context, Rows, RowsMut};
 use circuitscope_kernels::half::Dtype;
 use circuitscope_kernels::isa::Isa;
+use circuitscope_kernels::ops::{Heads, Reach};
 use circuitscope_kernels::pack::{MatrixSource, PackedMatrix};
 
 pub const THREADS: [usize; 4] = [1, 2, 3, 7];
@@ -113,4 +114,17 @@ pub fn tree(terms: impl Iterator<Item = (f32, f32)>) -> f32 {
         }
     }
     lanes[0]
+}
+
+/// Both ways, causal, and with windows narrower and wider than a block of queries, or than one query.
+pub fn reaches() -> impl Iterator<Item = Reach> {
+    let windows = [0, 1, 5, 64, 90];
+    [false, true].into_iter().flat_map(move |causal| windows.map(|window| Reach { causal, window }))
+}
+
+/// The definition: how far a key lies before the place of a query.
+pub fn reads(reach: Reach, heads: Heads, query: usize, key: usize) -> bool {
+    let distance = (query + heads.keys) as isize - (heads.pos + key) as isize;
+    let window = if reach.window == 0 { isize::MAX } else { reach.window as isize };
+    !(reach.causal && distance < 0) && distance.abs() < window
 }

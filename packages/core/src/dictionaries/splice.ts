@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { CircuitscopeError, canonicalJson, type Hash, type Site } from '@circuitscope/schema';
 import type { Model } from '../architectures/index.ts';
-import { type GraphNode, GraphRewrite, unknownSite } from '../graph/index.ts';
+import { type GraphNode, GraphRewrite, isSquare, unknownSite } from '../graph/index.ts';
 import type { Weight } from '../plan/index.ts';
 import { paramsOf } from './add-dictionary.ts';
 import { rebuildGraph } from './rebuild-graph.ts';
@@ -39,7 +39,7 @@ export function beginSurgery(model: Model): Surgery {
 export function nodeToRead({ rewrite, model }: Surgery, site: Site): GraphNode {
   const node = rewrite.find(site);
   if (!node) throw unknownSite(model.graph, site);
-  if (node.op === 'scores' || node.op === 'softmax')
+  if (isSquare(node))
     throw badSplice(site, 'it holds a number for each pair of positions, not a vector for each position');
   if (node.dtype !== 'f32' || node.shape.length < 3)
     throw badSplice(site, 'it does not hold a vector at each position');

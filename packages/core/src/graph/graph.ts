@@ -36,7 +36,10 @@ export interface GraphParam {
 
 export interface Graph {
   readonly nodes: readonly GraphNode[];
-  /** `tokens` and `positions` are i32 [batch, pos]; `mask` i32 [batch, pos] has 1 at real tokens. Others say their shape. */
+  /**
+   * `tokens` and `positions` are i32 [batch, pos]; `mask` i32 [batch, pos] has 1 at real tokens; `key_positions` are those of
+   * the keys, which ALiBi reads. Others say their shape.
+   */
   readonly inputs: { readonly [name: string]: number };
   readonly output: number;
   readonly params: readonly GraphParam[];

@@ -1,3 +1,4 @@
+export * from './attention-chain.ts';
 export * from './decompose.ts';
 export * from './differentiate.ts';
 export * from './graph.ts';

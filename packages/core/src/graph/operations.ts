@@ -27,6 +27,7 @@ const leading = (attrs: Attributes): number => (typeof attrs.leading === 'number
 
 const lastOf = (shape: readonly Dim[]): Dim => shape[shape.length - 1] ?? 0;
 
+// A window narrows what is read; that it leaves is still no more than this.
 const attentionReach = (attrs: Attributes): Reach => (attrs.causal === true ? 'causal' : 'all');
 
 export const operations = {
@@ -67,6 +68,9 @@ export const operations = {
   },
   /** in: scores, buckets */
   add_bias: { shape: first, reach: 'pointwise' },
+  /** in: scores, positions of the keys [batch, keys] */
+  add_alibi: { shape: first, reach: 'pointwise' },
+  soft_cap: { shape: first, reach: 'pointwise' },
   softmax: { shape: first, reach: 'pointwise' },
   mix: {
     shape: (_, inputs) => {
@@ -132,6 +136,8 @@ export const operations = {
   },
   /** in: x, scale, ct of the normalised value, or of the gain's product */
   norm_grad: { shape: (_, inputs) => input(inputs, 2), reach: 'pointwise' },
+  /** in: what soft_cap gave, ct */
+  soft_cap_grad: { shape: (_, inputs) => input(inputs, 1), reach: 'pointwise' },
   /** in: p, ct */
   softmax_grad: { shape: (_, inputs) => input(inputs, 1), reach: 'pointwise' },
   linear_grad_weight: { shape: gradient, reach: 'all' },
@@ -142,6 +148,7 @@ export const operations = {
   columns_grad_weight: { shape: gradient, reach: 'all' },
   columns_grad_bias: { shape: gradient, reach: 'all' },
   add_bias_grad: { shape: gradient, reach: 'all' },
+  add_alibi_grad: { shape: gradient, reach: 'all' },
   head_result_grad: {
     shape: (attrs, inputs) => [...input(inputs, 0).slice(0, 2), ...dims(attrs, 'out')],
     reach: 'pointwise',

@@ -24,6 +24,8 @@ interface Row {
   readonly params?: readonly (readonly number[] | null)[];
   readonly out: readonly (readonly number[])[];
   readonly axis: number;
+  /** How far an input may reach at most, in positions. */
+  readonly within?: number;
 }
 
 const [rows, pos, heads, kvHeads, width, model] = [2, 5, 4, 2, 6, 7];
@@ -91,6 +93,16 @@ const table: readonly Row[] = [
       axis: 2,
     }),
   ),
+  ...[true, false].map(
+    (causal): Row => ({
+      op: 'scores',
+      attrs: { scale: 0.5, causal, window: 3 },
+      inputs: [perHead, grouped, realTokens],
+      out: [pattern.shape],
+      axis: 2,
+      within: 3,
+    }),
+  ),
   { op: 'softmax', inputs: [pattern], out: [pattern.shape], axis: 2 },
   { op: 'mix', inputs: [pattern, grouped], out: [perHead.shape], axis: 1 },
   { op: 'activation', attrs: { fn: 'gelu_tanh' }, inputs: [stream], ...pointwise },
@@ -104,6 +116,9 @@ const table: readonly Row[] = [
     out: [pattern.shape],
     axis: 2,
   },
+  { op: 'add_alibi', inputs: [pattern, index([rows, pos], 9)], params: [[heads]], out: [pattern.shape], axis: 2 },
+  { op: 'soft_cap', attrs: { cap: 1.5 }, inputs: [pattern], out: [pattern.shape], axis: 2 },
+  { op: 'soft_cap_grad', attrs: { cap: 9 }, inputs: [pattern, pattern], out: [pattern.shape], axis: 2 },
   { op: 'columns', inputs: [stream, index([rows, 2], 9)], params: [[model, 9], null], out: [[rows, pos, 2]], axis: 1 },
   { op: 'cross_entropy', inputs: [stream, { ...index([rows, pos], model), axis: 1 }], out: [[rows, pos]], axis: 1 },
   {
@@ -191,7 +206,8 @@ test('every operation that computes is in the list', () => {
 
 describe('what one position of an input changes', () => {
   for (const row of table) {
-    const name = row.attrs?.causal === undefined ? row.op : `${row.op}, causal ${row.attrs.causal}`;
+    const window = row.within === undefined ? '' : `, window ${row.within}`;
+    const name = row.attrs?.causal === undefined ? row.op : `${row.op}, causal ${row.attrs.causal}${window}`;
     test(`${name}: ${reachOf(row.op, row.attrs ?? {})}`, () => {
       const reach = reachOf(row.op, row.attrs ?? {});
       const seen = new Set<string>();
@@ -201,6 +217,7 @@ describe('what one position of an input changes', () => {
             if (operand?.axis === undefined) continue;
             for (const changed of changedPositions(row, seed, input, at)) {
               expect(allows(reach, at, changed), `input ${input}, position ${at} changed ${changed}`).toBe(true);
+              expect(Math.abs(changed - at)).toBeLessThan(row.within ?? Number.POSITIVE_INFINITY);
               seen.add(changed === at ? 'same' : changed > at ? 'later' : 'earlier');
             }
           }

@@ -50,8 +50,10 @@ export interface Read {
 /** Traces a reader back to the stream through its norm. */
 export function traceRead(access: Access, graph: Graph, reader: ReaderRef): Read {
   const site = productSite(reader);
-  const product = access.find(site);
-  if (!product) throw unknownSite(graph, readerSite(reader));
+  const found = access.find(site);
+  if (!found) throw unknownSite(graph, readerSite(reader));
+  // Logits may be capped behind their product.
+  const product = found.op === 'soft_cap' ? access.node(found.in[0] ?? -1) : found;
   const products = [product.id];
   if (reader.kind === 'mlp') {
     const up = access.find(`blocks.${reader.layer}.mlp.hook_pre_linear`);

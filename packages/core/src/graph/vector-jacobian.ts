@@ -166,6 +166,11 @@ export const vectorJacobians = {
     (b, index) => (index === 0 ? b.ct : null),
     (b, index) => weightGradient(b, index, 'add_bias_grad', [b.value(inputOf(b, 1)), b.ct]),
   ),
+  add_alibi: differentiable(
+    (b, index) => (index === 0 ? b.ct : null),
+    (b, index) => weightGradient(b, index, 'add_alibi_grad', [b.value(inputOf(b, 1)), b.ct]),
+  ),
+  soft_cap: differentiable((b) => b.add('soft_cap_grad', [b.value(b.node.id), b.ct], { attrs: b.node.attrs })),
   concat_positions: { kind: 'constant', because: 'earlier positions are values of an earlier call' },
   columns: differentiable(
     (b, index) => {
@@ -232,6 +237,8 @@ export const vectorJacobians = {
   columns_grad_weight: second,
   columns_grad_bias: second,
   add_bias_grad: second,
+  add_alibi_grad: second,
+  soft_cap_grad: second,
   cross_entropy_grad: second,
   edge_read_grad: second,
   outer: second,

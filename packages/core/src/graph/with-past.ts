@@ -1,5 +1,6 @@
 import { CircuitscopeError } from '@circuitscope/schema';
-import type { Graph, GraphNode } from './graph.ts';
+import { scoresBefore } from './attention-chain.ts';
+import type { Dim, Graph, GraphNode } from './graph.ts';
 import { makeNode } from './graph-builder.ts';
 import { reachOf } from './operations.ts';
 
@@ -14,8 +15,8 @@ export interface GraphWithPast {
 }
 
 /**
- * The same model for some more positions. `pos` counts new positions, `past` earlier ones, `keys` both; the mask is
- * [batch, keys]. Sites stay where they are, so that changes of keys and values come before they are joined.
+ * The same model for some more positions. `pos` counts new positions, `past` earlier ones, `keys` both; the mask
+ * and the positions of keys are [batch, keys], buckets of distances [pos, keys]. Sites stay where they are, so that changes of keys and values come before they are joined.
  *
  * @throws CircuitscopeError `no_cache` where a new position would change what earlier ones have computed
  */
@@ -29,6 +30,7 @@ export function withPast(graph: Graph): GraphWithPast {
     nodes.push(makeNode(id, op, from, options, (of) => nodes[of]?.shape ?? []));
     return id;
   };
+  const overKeys = inputsOverKeys(graph);
   const joins = new Map<number, number>();
   const join = (source: number): number => {
     const known = joins.get(source);
@@ -52,11 +54,12 @@ export function withPast(graph: Graph): GraphWithPast {
       from = [q, join(node.in[1] ?? -1), mask];
     } else if (node.op === 'mix') {
       const pattern = graph.nodes[node.in[0] ?? -1];
-      const scores = graph.nodes[pattern?.in[0] ?? -1];
-      if (pattern?.op !== 'softmax' || scores?.op !== 'scores' || scores.attrs.causal !== true) throw looksAhead(node);
+      const scores = pattern?.op === 'softmax' ? scoresBefore(pattern, (id) => graph.nodes[id]) : undefined;
+      if (scores?.attrs.causal !== true) throw looksAhead(node);
       from = [from[0] ?? -1, join(node.in[1] ?? -1)];
-    } else if (node.op === 'input' && node.id === graph.inputs.mask) {
-      attrs = { ...attrs, shape: ['batch', 'keys'] };
+    } else if (node.op === 'input') {
+      const shape = overKeys.get(node.id);
+      if (shape) attrs = { ...attrs, shape };
     } else if (reachOf(node.op, attrs) !== 'pointwise') {
       throw looksAhead(node);
     }
@@ -67,6 +70,26 @@ export function withPast(graph: Graph): GraphWithPast {
   if (state.length === 0) throw noCache('it has no attention, so that nothing is left of earlier positions');
   for (const [name, id] of Object.entries(graph.inputs)) inputs[name] = ids.get(id) ?? -1;
   return { graph: { nodes, inputs, output: ids.get(graph.output) ?? -1, params: graph.params }, state };
+}
+
+/** Inputs that say something of each key, earlier ones included: their shapes when some keys are given. */
+function inputsOverKeys(graph: Graph): ReadonlyMap<number, readonly Dim[]> {
+  const shapes = new Map<number, readonly Dim[]>();
+  const places = { scores: 2, add_alibi: 1, add_bias: 1 } as const;
+  const placeOf = (op: GraphNode['op']): number | undefined => places[op as keyof typeof places];
+  for (const { op, in: inputs } of graph.nodes) {
+    const input = graph.nodes[inputs[placeOf(op) ?? -1] ?? -1];
+    if (input?.op === 'input') shapes.set(input.id, op === 'add_bias' ? ['pos', 'keys'] : ['batch', 'keys']);
+  }
+  for (const { op, in: inputs } of graph.nodes) {
+    const shared = inputs.find((id, at) => shapes.has(id) && placeOf(op) !== at);
+    if (shared === undefined) continue;
+    const name = String(graph.nodes[shared]?.attrs.name);
+    throw noCache(
+      `its input ${name} serves keys and an operation ${op} on new positions at once; give each one of its own`,
+    );
+  }
+  return shapes;
 }
 
 type Added = [op: GraphNode['op'], from: readonly number[], options: Parameters<typeof makeNode>[3]];

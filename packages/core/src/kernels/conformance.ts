@@ -8,6 +8,7 @@ import { gradientCases } from './conformance/gradient-cases.ts';
 import { mixingCases } from './conformance/mixing-cases.ts';
 import { normCases } from './conformance/norm-cases.ts';
 import { productCases } from './conformance/product-cases.ts';
+import { scoreCases } from './conformance/score-cases.ts';
 import { visionCases } from './conformance/vision-cases.ts';
 import type { KernelCall, KernelResult } from './contract.ts';
 import { runReference } from './reference/index.ts';
@@ -45,6 +46,7 @@ export const conformanceCases: readonly ConformanceCase[] = [
   ...editCases,
   ...gradientCases,
   ...attentionGradientCases,
+  ...scoreCases,
   ...visionCases,
 ];
 

@@ -60,6 +60,8 @@ const flag = { type: 'boolean' } as const;
 const normKind = { type: ['layer', 'rms'] } as const;
 const sizes = { type: 'sizes' } as const;
 const transposed = { ...flag, optional: true } as const;
+/** How far a query reads; 0 is the same as leaving it out. */
+const window = { ...number, optional: true } as const;
 const activationFunction = { type: ['gelu_tanh', 'gelu_erf', 'silu', 'relu'] } as const;
 
 export const kernels = {
@@ -121,12 +123,13 @@ export const kernels = {
     // `inverse` turns back: the transpose of the rotation.
     attrs: { layout: { type: ['half', 'adjacent'] }, dims: number, inverse: { ...flag, optional: true } },
   },
-  // S keys. Under `causal` the last query reads every key: query i reads keys up to i + S − P.
+  // S keys, the last query standing at the last of them: query i stands at i + S − P. Under `causal` it reads none behind it,
+  // within a `window` only keys less than so many away: on both sides unless `causal`.
   scores: {
     inputs: [f32('q', '[R, P, H, d]'), f32('k', '[R, S, Hkv, d]'), perhaps(i32('mask', '[R, S]'))],
     params: [],
     outputs: [f32('scores', '[R, H, P, S]')],
-    attrs: { scale: number, causal: flag },
+    attrs: { scale: number, causal: flag, window },
   },
   // What a head adds to a score for the distance of query and key, which shares a bucket with distances like it.
   add_bias: {
@@ -140,6 +143,31 @@ export const kernels = {
     params: [],
     outputs: [f32('out', '[groups, B, H]')],
     attrs: {},
+  },
+  // What a head adds to a score for the key's position.
+  add_alibi: {
+    inputs: [f32('x', '[R, H, P, S]'), i32('positions', '[R, S]')],
+    params: [vector('slopes', '[H]')],
+    outputs: [f32('out', '[R, H, P, S]')],
+    attrs: {},
+  },
+  add_alibi_grad: {
+    inputs: [i32('positions', '[R, S]'), f32('ct', '[R, H, P, S]')],
+    params: [],
+    outputs: [f32('out', '[groups, H]')],
+    attrs: {},
+  },
+  soft_cap: {
+    inputs: [f32('x', '[…]')],
+    params: [],
+    outputs: [f32('out', '[…]; cap·tanh(x/cap), −∞ stays')],
+    attrs: { cap: number },
+  },
+  soft_cap_grad: {
+    inputs: [f32('out', '[…]; of soft_cap'), f32('ct', '[…]')],
+    params: [],
+    outputs: [f32('out', '[…]; ct·(1 − (out/cap)²), 0 where out is −∞')],
+    attrs: { cap: number },
   },
   softmax: { inputs: [f32('x', '[…, n]')], params: [], outputs: [f32('out', '[…, n]')], attrs: {} },
   mix: {
@@ -167,7 +195,7 @@ export const kernels = {
       perhaps(f32('scores', '[R, H, P, S]')),
       perhaps(f32('pattern', '[R, H, P, S]')),
     ],
-    attrs: { scale: number, causal: flag },
+    attrs: { scale: number, causal: flag, window },
   },
   // The cotangents of q, k and v, with the bits of scores(ct, v), softmax_grad, mix and mix_transposed one after the other.
   attention_grad: {
@@ -184,8 +212,8 @@ export const kernels = {
       perhaps(f32('dk', '[R, S, Hkv, d]')),
       perhaps(f32('dv', '[R, S, Hkv, w]')),
     ],
-    // Under `causal` what the pattern holds above the diagonal is taken as zero.
-    attrs: { scale: number, causal: flag },
+    // What the pattern holds where `causal` or `window` hides a key is taken as zero.
+    attrs: { scale: number, causal: flag, window },
   },
   activation: {
     inputs: [f32('x', '[…]')],

@@ -53,7 +53,7 @@ export function addReadout(
       const product = unembedding(rewrite);
       const read = product.classes ? null : finalRead(rewrite, readout.at, throughNorm);
       const node = read
-        ? rewrite.add('columns', [read.node, ids], { params: product.params, attrs: { count: 2 } })
+        ? capped(rewrite, rewrite.add('columns', [read.node, ids], { params: product.params, attrs: { count: 2 } }))
         : rewrite.add('gather_rows', [requireSite(rewrite, 'logits').id, ids]);
       const make = (context: BindContext): Int32Array =>
         Int32Array.from(
@@ -134,20 +134,28 @@ function inVocabulary(id: number, vocab: number, what: string): number {
 }
 
 function unembedding(rewrite: GraphRewrite) {
-  const product = rewrite.root(requireSite(rewrite, 'logits').id);
+  const logits = rewrite.root(requireSite(rewrite, 'logits').id);
+  const cap = logits.op === 'soft_cap' ? logits.attrs : null;
+  const product = cap ? rewrite.node(logits.in[0] ?? -1) : logits;
   const vocab = product.shape.at(-1);
   if (product.op !== 'linear' || typeof vocab !== 'number') {
     throw new CircuitscopeError('bad_graph', 'The logits of this graph are not one product with an unembedding.');
   }
   // One answer an example, [batch, classes], or one at each position.
   const classes = product.shape.length === 2;
-  return { params: product.params, vocab, classes, input: product.in[0] ?? -1 };
+  return { params: product.params, vocab, classes, input: product.in[0] ?? -1, cap };
+}
+
+/** Products with the unembedding as logits: capped where the model caps them. */
+function capped(rewrite: GraphRewrite, products: number): number {
+  const { cap } = unembedding(rewrite);
+  return cap ? rewrite.add('soft_cap', [products], { attrs: cap }) : products;
 }
 
 function logitsOf(rewrite: GraphRewrite, read: number): number {
   const product = unembedding(rewrite);
   if (read === product.input) return requireSite(rewrite, 'logits').id;
-  return rewrite.add('linear', [read], { params: product.params, attrs: { out: [product.vocab] } });
+  return capped(rewrite, rewrite.add('linear', [read], { params: product.params, attrs: { out: [product.vocab] } }));
 }
 
 /** What the unembedding reads, at the wanted positions alone [rows, count, model]; at every position for `all`. */

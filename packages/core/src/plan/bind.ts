@@ -163,10 +163,11 @@ export function checkPrompt(prompt: Prompt): { batch: number; pos: number } {
   return { batch: prompt.tokens.length, pos };
 }
 
-/** The three i32 inputs [batch, pos] of every graph. */
+/** The i32 inputs [batch, pos] that a graph may have. Keys have positions of their own: of a text in pieces, all of them. */
 export function graphInputs(prompt: Prompt): {
   readonly tokens: Int32Array;
   readonly positions: Int32Array;
+  readonly key_positions: Int32Array;
   readonly mask: Int32Array;
 } {
   const mask = prompt.mask ?? prompt.tokens.map((row) => row.map(() => 1));
@@ -177,5 +178,5 @@ export function graphInputs(prompt: Prompt): {
       return row.map((real) => (real === 0 ? 0 : next++));
     });
   const flat = (rows: readonly (readonly number[])[]): Int32Array => Int32Array.from(rows.flat());
-  return { tokens: flat(prompt.tokens), positions: flat(positions), mask: flat(mask) };
+  return { tokens: flat(prompt.tokens), positions: flat(positions), key_positions: flat(positions), mask: flat(mask) };
 }

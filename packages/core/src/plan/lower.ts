@@ -39,7 +39,9 @@ const kernelAttributes: { readonly [op: string]: readonly string[] } = {
   normalize: ['kind'],
   head_result: ['head'],
   rotary: ['layout', 'dims', 'inverse'],
-  scores: ['scale', 'causal'],
+  scores: ['scale', 'causal', 'window'],
+  soft_cap: ['cap'],
+  soft_cap_grad: ['cap'],
   activation: ['fn'],
   top_k: ['k'],
   edit: ['op', 'dims', 'valueShape', 'constant'],
@@ -273,7 +275,7 @@ function findFused(order: readonly number[], node: (id: number) => GraphNode, wa
         kernel: 'attention',
         in: [q, k, last.in[1] ?? -1, mask],
         params: [],
-        attrs: pick(scores.attrs, ['scale', 'causal']),
+        attrs: pick(scores.attrs, ['scale', 'causal', 'window']),
         out: [{ node: id, needed: true }, part(scores.id, within), part(middle.id, within)],
       });
       inner.add(middle.id).add(scores.id);
@@ -350,7 +352,7 @@ function attentionGrad(
       kernel: 'attention_grad',
       in: [q, k, v, pattern, ct],
       params: [],
-      attrs: pick(forward.attrs, ['scale', 'causal']),
+      attrs: pick(forward.attrs, ['scale', 'causal', 'window']),
       out,
     },
     all,

@@ -1,5 +1,5 @@
 import { CircuitscopeError, type Scope, type Site } from '@circuitscope/schema';
-import type { Dim, GraphNode } from '../graph/index.ts';
+import { type Dim, type GraphNode, isSquare } from '../graph/index.ts';
 import { type BindContext, type ExternalInput, resolvePositions, rowsOf } from './bind.ts';
 import { boundShape } from './program.ts';
 import type { SiteLayout } from './values.ts';
@@ -21,7 +21,7 @@ export interface SymbolicLayout {
 
 export function layoutOf(node: GraphNode, site: Site, names: readonly Site[] = [site]): SymbolicLayout {
   const [, a = 1, b = 1, c = 1] = node.shape;
-  if (node.op === 'scores' || node.op === 'softmax') {
+  if (isSquare(node)) {
     return { site, names, dims: [a, b, c], pattern: true, heads: true, image: false };
   }
   const own = { site, names, pattern: false, heads: false, image: false };

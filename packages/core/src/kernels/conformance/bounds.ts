@@ -42,6 +42,12 @@ export const smoothActivation: Allowed = (call) => [
   floatsOf(call.inputs[0]).map((x) => (Number.isFinite(x) ? 8 * u * Math.abs(x) + tiny : 0)),
 ];
 
+/** 8u·|out|: the quotient's rounding moves tanh by no more than its own size, tanh is 2 ulp off, the product rounds. */
+export const softened: Allowed = (call, oracle) => {
+  const cap = Number(call.attrs.cap);
+  return [floatsOf(oracle[0]).map((y) => (Number.isFinite(y) ? 8 * u * Math.abs(y) + (cap + 1) * tiny : 0))];
+};
+
 /**
  * p·u·(|x − max| + Σp|x − max| + ⌈n/32⌉ + 16): the rounded difference, 2 ulp of exp, the tree, the division.
  * A weight that is exactly 0 must be exactly 0: nothing may be read there.

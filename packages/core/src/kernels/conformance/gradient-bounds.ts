@@ -2,6 +2,7 @@ import { type Floats, isIntTensor, type Tensor } from '../../tensor/index.ts';
 import type { Bound } from '../conformance.ts';
 import type { KernelCall, KernelName } from '../contract.ts';
 import { runReference } from '../reference/index.ts';
+import { readsKey } from '../reference/reads-key.ts';
 import { type Allowed, smallestNormal, softmaxError, tiny, u } from './bounds.ts';
 
 /** 16u·|ct|·(1 + |x|): slopes are made of factors up to 1.13 and one product with x, each a few roundings off. */
@@ -53,12 +54,10 @@ export const attentionSlope: Bound = {
     const [q, k, v, given, ct] = call.inputs.map((value) => (value && !isIntTensor(value) ? absolute(value) : null));
     if (!q || !k || !v || !given || !ct) return [null, null, null];
     const [rows = 0, heads = 0, pos = 0, keys = 0] = given.shape;
-    const causal = call.attrs.causal === true;
+    const reads = readsKey(call, pos, keys);
     const pattern: Tensor = {
       shape: given.shape,
-      data: given.data.map((weight, at) =>
-        causal && at % keys > (Math.floor(at / keys) % pos) + keys - pos ? 0 : weight,
-      ),
+      data: given.data.map((weight, at) => (reads(Math.floor(at / keys) % pos, at % keys) ? weight : 0)),
     };
     const run = (kernel: KernelName, inputs: KernelCall['inputs'], shape: readonly number[], attrs = {}): Floats => {
       const step: KernelCall = { kernel, inputs, params: [], attrs, outShapes: [shape], wanted: [true] };

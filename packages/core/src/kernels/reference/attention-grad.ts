@@ -1,26 +1,26 @@
 import type { Tensor } from '../../tensor/index.ts';
 import type { KernelCall, ReferenceKernel } from '../contract.ts';
-import { expectShape, flagAttr, input, numberAttr, outShape, wanted } from './call-reader.ts';
+import { expectShape, input, numberAttr, outShape, wanted } from './call-reader.ts';
 import { mix } from './mix.ts';
 import { mixTransposed } from './mix-transposed.ts';
+import { readsKey } from './reads-key.ts';
 import { scale } from './scale.ts';
 import { scores } from './scores.ts';
 import { softmaxGrad } from './softmax-grad.ts';
 
 /**
  * The way back through attention: dp = scores(ct, v), ds = softmax_grad(pattern, dp), dq = mix(ds, k)·scale,
- * dk = mix_transposed(ds, q)·scale, dv = mix_transposed(pattern, ct), with the bits of these steps. Under `causal` what the
- * pattern holds above the diagonal is taken as 0.
+ * dk = mix_transposed(ds, q)·scale, dv = mix_transposed(pattern, ct), with the bits of these steps. What the pattern
+ * holds where `causal` or `window` hides a key is taken as 0.
  */
 export const attentionGrad: ReferenceKernel = (call, make) => {
   const [q, k, v, given, ct] = [0, 1, 2, 3, 4].map((at) => input(call, at)) as [Tensor, Tensor, Tensor, Tensor, Tensor];
   expectShape(call, 'pattern', given.shape, [null, null, null, null]);
   const [, , pos = 0, keys = 0] = given.shape;
-  const causal = flagAttr(call, 'causal');
+  const reads = readsKey(call, pos, keys);
   const pattern = make(given.shape);
   given.data.forEach((weight, at) => {
-    const query = Math.floor(at / keys) % pos;
-    pattern.data[at] = causal && at % keys > query + keys - pos ? 0 : weight;
+    pattern.data[at] = reads(Math.floor(at / keys) % pos, at % keys) ? weight : 0;
   });
   const step = (
     kernel: ReferenceKernel,

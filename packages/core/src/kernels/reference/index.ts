@@ -3,6 +3,8 @@ import { zeros } from '../../tensor/index.ts';
 import { type KernelCall, type KernelName, type KernelResult, kernelSpec, type ReferenceKernel } from '../contract.ts';
 import { activation } from './activation.ts';
 import { activationGrad } from './activation-grad.ts';
+import { addAlibi } from './add-alibi.ts';
+import { addAlibiGrad } from './add-alibi-grad.ts';
 import { addBias } from './add-bias.ts';
 import { addBiasGrad } from './add-bias-grad.ts';
 import { affine } from './affine.ts';
@@ -58,6 +60,8 @@ import { rotary } from './rotary.ts';
 import { scale } from './scale.ts';
 import { scatterRows } from './scatter-rows.ts';
 import { scores } from './scores.ts';
+import { softCap } from './soft-cap.ts';
+import { softCapGrad } from './soft-cap-grad.ts';
 import { softmax } from './softmax.ts';
 import { softmaxGrad } from './softmax-grad.ts';
 import { subtract } from './subtract.ts';
@@ -80,12 +84,16 @@ export const referenceKernels: { readonly [name in KernelName]: ReferenceKernel 
   head_result: headResult,
   rotary,
   scores,
+  soft_cap: softCap,
+  soft_cap_grad: softCapGrad,
   softmax,
   mix,
   attention,
   activation,
   repeat,
   gather_rows: gatherRows,
+  add_alibi: addAlibi,
+  add_alibi_grad: addAlibiGrad,
   add_bias: addBias,
   add_bias_grad: addBiasGrad,
   concat_positions: concatPositions,
