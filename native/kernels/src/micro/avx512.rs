@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{BF16, F16, F32, Micro, Tile};
+use super::{BF16, F16, F32, Micro, Tile, ahead, prefetch};
 
 const NR: usize = 32;
 
@@ -26,6 +26,11 @@ unsafe fn tile<const ROWS: usize, const DTYPE: u8, const SKIP: bool>(t: Tile) {
         // SAFETY: fewer than t.k steps were taken, so ROWS floats of A and NR elements of B are readable here; the
         // pointers move past the end only as wrapping arithmetic.
         let columns = unsafe { load::<DTYPE>(b) };
+        let next = b.wrapping_add(ahead(ROWS, DTYPE));
+        prefetch(next);
+        if DTYPE == F32 {
+            prefetch(next.wrapping_add(64));
+        }
         for (r, row) in acc.iter_mut().enumerate() {
             // SAFETY: r < ROWS, readable as said above.
             let x = unsafe { *a.add(r) };

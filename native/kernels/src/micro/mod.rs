@@ -76,6 +76,15 @@ pub(crate) fn of(isa: Isa) -> &'static Micro {
     }
 }
 
+/// How many bytes before they are needed to ask for elements of B: tiles of few rows read it from memory, faster than the
+/// processor looks ahead by itself, larger ones from L2. Measured on a Zen 5.
+pub(crate) const fn ahead(rows: usize, dtype: u8) -> usize {
+    match (rows, dtype) {
+        (9.., _) | (..=2, F32) => 4096,
+        _ => 8192,
+    }
+}
+
 /// Asks for a cache line that will be needed; any address will do.
 #[inline(always)]
 pub(crate) fn prefetch<T>(address: *const T) {
