@@ -13,6 +13,8 @@ const containers = {
   'torch-legacy': 'float32',
   'torch-strided': 'float32',
   'torch-nested/checkpoint.pt': 'float32',
+  npz: 'float32',
+  'npz/model_compressed.npz': 'float32',
   bf16: 'bf16',
   f16: 'f16',
 } as const;

@@ -49,6 +49,8 @@ export interface StoredTensor {
   readonly byteLength: number;
   /** In entries; absent where the tensor is dense and row-major. Never negative; the tensor has no more entries than its bytes. */
   readonly strides?: readonly number[];
+  /** Where a zip entry holds it deflated: then `byteOffset` counts from the start of what these bytes unpack to. */
+  readonly deflated?: { readonly byteOffset: number; readonly byteLength: number; readonly unpackedBytes: number };
   /** The values themselves, in a checkpoint of kind `memory`. */
   readonly data?: Float32Array;
 }
@@ -61,7 +63,7 @@ export interface CheckpointFile {
 
 /** Named weights and a configuration, as their authors stored them. Opening reads headers only. */
 export interface Checkpoint {
-  readonly kind: 'huggingface' | 'pytorch' | 'llama2c' | 'memory';
+  readonly kind: 'huggingface' | 'pytorch' | 'npz' | 'llama2c' | 'memory';
   readonly path: string;
   /** What the format says of the architecture: config.json, or the header's fields. Checked by whoever reads it. */
   readonly config: unknown;

@@ -4,6 +4,7 @@ import { CircuitscopeError } from '@circuitscope/schema';
 import { fileSource } from './byte-source.ts';
 import { type Checkpoint, hashFiles, remembered, type StoredTensor, sortedFiles } from './checkpoint.ts';
 import { configPathIn, readConfig } from './model-config.ts';
+import { readNpz } from './npy.ts';
 import { readPytorch } from './pytorch.ts';
 import { fileLength } from './read-bytes.ts';
 import { readSafetensorsHeader } from './safetensors.ts';
@@ -57,6 +58,8 @@ export function openHuggingFace(path: string): Checkpoint {
     const { tensors, paths } = readShards(path, container);
     return opened(container.kind, path, tensors.values(), paths, configPath);
   }
+  const npz = join(path, 'model.npz');
+  if (existsSync(npz)) return opened('npz', path, readNpz(fileSource(npz)), [npz], configPath);
   throw new CircuitscopeError(
     'missing_file',
     `${path} holds no model.safetensors and no pytorch_model.bin; give a directory with one, or its index.`,
@@ -67,6 +70,11 @@ export function openHuggingFace(path: string): Checkpoint {
 /** One file of `torch.save`, with the config.json or cfg.json beside it if there is one; without, only its tensors are known. */
 export function openPytorch(path: string): Checkpoint {
   return opened('pytorch', path, readPytorch(fileSource(path)), [path], configPathIn(dirname(path)));
+}
+
+/** An .npz archive of arrays by name, with the configuration beside it. */
+export function openNpz(path: string): Checkpoint {
+  return opened('npz', path, readNpz(fileSource(path)), [path], configPathIn(dirname(path)));
 }
 
 /** @param configPath none where nothing says what the model is: then its configuration is null. */

@@ -6,9 +6,10 @@ export {
   type StoredDtype,
   type StoredTensor,
 } from './checkpoint.ts';
-export { openHuggingFace, openPytorch } from './hugging-face.ts';
+export { openHuggingFace, openNpz, openPytorch } from './hugging-face.ts';
 export { type Llama2cConfig, openLlama2c } from './llama2c.ts';
 export { memoryCheckpoint } from './memory-checkpoint.ts';
+export { parseNpy, readNpy, readNpz } from './npy.ts';
 export { openCheckpoint } from './open-checkpoint.ts';
 export { readStored, readStoredFloat64 } from './read-stored.ts';
 export {

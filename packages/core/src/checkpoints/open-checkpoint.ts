@@ -1,13 +1,13 @@
 import { basename } from 'node:path';
 import { CircuitscopeError } from '@circuitscope/schema';
 import type { Checkpoint } from './checkpoint.ts';
-import { openHuggingFace, openPytorch, pickleRefused } from './hugging-face.ts';
+import { openHuggingFace, openNpz, openPytorch, pickleRefused } from './hugging-face.ts';
 import { openLlama2c } from './llama2c.ts';
 import { isPytorch } from './pytorch.ts';
 import { fileLength, readBytes, statOf } from './read-bytes.ts';
 
 const supported =
-  'a Hugging Face directory, a .safetensors file beside its config.json, a file of torch.save, or a llama2.c .bin';
+  'a Hugging Face directory, a .safetensors file beside its config.json, a file of torch.save, an .npz, or a llama2.c .bin';
 
 /**
  * Opens a trained model: reads headers and checks them, leaves the weights on disk.
@@ -19,6 +19,7 @@ export function openCheckpoint(path: string): Checkpoint {
   if (/-\d{5}-of-\d{5}\.(safetensors|bin)$/.test(path))
     throw refuse(path, 'is one shard of several; give its directory');
   if (path.endsWith('.safetensors')) return openHuggingFace(path);
+  if (path.endsWith('.npz')) return openNpz(path);
   const head = readBytes(path, 0, Math.min(4, fileLength(path)));
   if (isPytorch(head)) return openPytorch(path);
   if (isPickle(head) || /\.(pt|pth|th|ckpt|pkl)$/.test(path)) throw pickleRefused(path);

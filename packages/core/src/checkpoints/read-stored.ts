@@ -1,7 +1,8 @@
 import { CircuitscopeError } from '@circuitscope/schema';
 import type { Floats } from '../tensor/index.ts';
 import { bytesPerEntry, type StoredTensor } from './checkpoint.ts';
-import { allocate, checkRange, readInto, readPieces } from './read-bytes.ts';
+import { inflated } from './inflate.ts';
+import { allocate, checkRange, readBytes, readInto, readPieces } from './read-bytes.ts';
 
 /**
  * The values of a stored weight [product of its shape], widened from bf16 or f16 (exact) or rounded from f64 to f32. Reads
@@ -14,7 +15,7 @@ export function readStored(stored: StoredTensor): Float32Array {
   const count = entries(stored);
   if (stored.dtype === 'f32') {
     const out = float32(stored.file, count);
-    readInto(stored.file, stored.byteOffset, new Uint8Array(out.buffer));
+    fill(stored, new Uint8Array(out.buffer));
     return dense(stored, out, float32);
   }
   if (stored.dtype === 'bf16' || stored.dtype === 'f16' || stored.dtype === 'f64') {
@@ -45,7 +46,8 @@ function entries(stored: StoredTensor): number {
   const consistent =
     Number.isSafeInteger(span) && count <= span && span * bytesPerEntry[stored.dtype] === stored.byteLength;
   if (consistent) {
-    checkRange(stored.file, stored.byteOffset, stored.byteLength);
+    const { byteOffset, byteLength } = stored.deflated ?? stored;
+    checkRange(stored.file, byteOffset, byteLength);
     return span;
   }
   throw new CircuitscopeError(
@@ -87,13 +89,31 @@ function dense<T extends Floats>(
 
 function widened<T extends Floats>(stored: StoredTensor, out: T): T {
   const width = bytesPerEntry[stored.dtype];
-  readPieces(stored.file, stored.byteOffset, stored.byteLength, (piece, from) => {
+  pieces(stored, (piece, from) => {
     const view = new DataView(piece.buffer, piece.byteOffset, piece.byteLength);
-    const start = from / width; // a piece is 1 MiB, so it never cuts an entry
+    const start = from / width; // pieces are of 1 MiB, so it never cuts an entry
     const count = piece.byteLength / width;
     for (let i = 0; i < count; i++) out[start + i] = entryAt(stored, view, i);
   });
   return out;
+}
+
+function fill(stored: StoredTensor, target: Uint8Array): void {
+  if (stored.deflated) target.set(unpacked(stored));
+  else readInto(stored.file, stored.byteOffset, target);
+}
+
+function pieces(stored: StoredTensor, take: (piece: Uint8Array, from: number) => void): void {
+  if (stored.deflated) take(unpacked(stored), 0);
+  else readPieces(stored.file, stored.byteOffset, stored.byteLength, take);
+}
+
+/** The bytes of a deflated tensor; the whole entry is unpacked for it. */
+function unpacked({ file, name, byteOffset, byteLength, deflated }: StoredTensor): Uint8Array {
+  if (!deflated) return new Uint8Array();
+  const packed = readBytes(file, deflated.byteOffset, deflated.byteLength);
+  const whole = inflated(packed, deflated.unpackedBytes, `${file}: ${name}`);
+  return whole.subarray(byteOffset, byteOffset + byteLength);
 }
 
 function entryAt(stored: StoredTensor, view: DataView, i: number): number {

@@ -9,13 +9,14 @@ export interface TensorView {
 
 /**
  * The same view as offset and strides in the file, where the tensor lies there with strides of its own; null where two
- * strides cannot say it, and the tensor has to be read instead.
+ * strides cannot say it or it is deflated, and the tensor has to be read instead.
  */
 export function viewInFile(
   stored: StoredTensor,
   view: TensorView,
 ): { readonly offset: number; readonly strides: readonly number[] } | null {
   const { shape, strides } = stored;
+  if (stored.deflated) return null;
   if (!strides) return { offset: view.offset, strides: view.strides };
   const axes = shape.map((size, axis) => {
     const step = shape.slice(axis + 1).reduce((product, each) => product * each, 1);
