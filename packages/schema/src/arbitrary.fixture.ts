@@ -30,7 +30,13 @@ export const site = fc
   .tuple(natural, fc.constantFrom('hook_resid_pre', 'attn.hook_z', 'mlp.hook_post'))
   .map(([layer, hook]) => `blocks.${layer}.${hook}`);
 
+const stack = fc.constantFrom('encoder' as const, 'decoder' as const, 'cross' as const);
+const side = fc.constantFrom('encoder' as const, 'decoder' as const);
+
 export const unit: fc.Arbitrary<UnitRef> = fc.oneof(
+  fc.record({ kind: kind('input'), stack: side }),
+  fc.record({ kind: kind('head'), stack, layer: natural, head: natural }),
+  fc.record({ kind: kind('mlp'), stack: side, layer: natural }),
   fc.constantFrom('input', 'embed', 'pos_embed', 'logits').map((value): UnitRef => ({ kind: value })),
   fc.record({ kind: kind('head'), layer: natural, head: natural }),
   fc.record({ kind: kind('mlp'), layer: natural }),
@@ -42,6 +48,8 @@ export const unit: fc.Arbitrary<UnitRef> = fc.oneof(
 );
 
 export const reader: fc.Arbitrary<ReaderRef> = fc.oneof(
+  fc.record({ kind: kind('head'), stack, layer: natural, head: natural, port: fc.constantFrom('q', 'k', 'v') }),
+  fc.record({ kind: kind('mlp'), stack: side, layer: natural, port: kind('in') }),
   fc.record({ kind: kind('head'), layer: natural, head: natural, port: fc.constantFrom('q', 'k', 'v') }),
   fc.record({ kind: kind('mlp'), layer: natural, port: kind('in') }),
   fc.record({ kind: kind('logits'), port: kind('in') }),

@@ -8,6 +8,14 @@ test('labels are those of the field', () => {
   expect(unitLabel({ kind: 'head', layer: 0, head: 3 })).toBe('0.3');
   expect(unitLabel({ kind: 'mlp', layer: 0 })).toBe('mlp0');
   expect(readerLabel({ kind: 'head', layer: 1, head: 0, port: 'k' })).toBe('1.0.K');
+  expect(unitLabel({ kind: 'input', stack: 'encoder' })).toBe('enc.input');
+  expect(unitLabel({ kind: 'mlp', stack: 'decoder', layer: 0 })).toBe('dec.mlp0');
+  expect(
+    edgeLabel({
+      from: { kind: 'head', stack: 'encoder', layer: 1, head: 2 },
+      to: { kind: 'head', stack: 'cross', layer: 0, head: 3, port: 'v' },
+    }),
+  ).toBe('enc.1.2→cross.0.3.V');
   expect(
     edgeLabel({ from: { kind: 'head', layer: 0, head: 0 }, to: { kind: 'head', layer: 1, head: 0, port: 'k' } }),
   ).toBe('0.0→1.0.K');
@@ -38,6 +46,10 @@ test.each([
   'mlp1.5',
   '0.0.K',
   'error:',
+  'enc.',
+  'enc.logits',
+  'cross.input',
+  'cross.mlp0',
   'error:a b',
   'sha256:ab#1',
   `${'1'.repeat(16)}.1`,
@@ -45,9 +57,12 @@ test.each([
   expect(() => parseUnitLabel(label)).toThrow(expect.objectContaining({ code: 'bad_label' }));
 });
 
-test.each(['', '1.0', '1.0.X', 'input', 'mlp'])('%j names no reader', (label) => {
-  expect(() => parseReaderLabel(label)).toThrow(expect.objectContaining({ code: 'bad_label' }));
-});
+test.each(['', '1.0', '1.0.X', 'input', 'mlp', 'cross.mlp1', 'enc.logits', 'dec.1.0'])(
+  '%j names no reader',
+  (label) => {
+    expect(() => parseReaderLabel(label)).toThrow(expect.objectContaining({ code: 'bad_label' }));
+  },
+);
 
 test.each(['0.0', '0.0→', '0.0→1.0.K→2.0.K'])('%j names no edge', (label) => {
   expect(() => parseEdgeLabel(label)).toThrow(expect.objectContaining({ code: 'bad_label' }));

@@ -1,6 +1,7 @@
-import type { ReaderRef, UnitRef } from '@circuitscope/schema';
+import type { ReaderRef, Site, UnitRef } from '@circuitscope/schema';
 import { findSite, type Graph, type GraphNode, listSites } from './graph.ts';
 import { traceRead } from './split-read.ts';
+import { attentionSite, inputSites, placeOf } from './stack-sites.ts';
 
 // A decomposition is derived from the graph: the residual stream is a sum that keeps its terms, so what a reader reads
 // is the list of units that wrote before it. A head's term is z[h]·W_O[h]; the output bias belongs to no unit.
@@ -23,13 +24,13 @@ export function decompose(graph: Graph): Decomposition {
     node: (id: number) => nodeOf(graph, id),
     find: (site: string) => graph.nodes.find((node) => node.sites.includes(site)),
   };
-  const layers = countLayers(graph);
-  const units: UnitRef[] = [{ kind: 'input' }];
+  const inputs = inputsOf(graph);
+  const units: UnitRef[] = [];
   const readers: { reader: ReaderRef; writers: readonly UnitRef[] }[] = [];
   let exactSum = true;
   const read = (reader: ReaderRef): void => {
     const { stream, heads } = traceRead(access, graph, reader);
-    const terms = writersOf(graph, stream);
+    const terms = writersOf(graph, stream, inputs);
     if (!terms) {
       exactSum = false;
       return;
@@ -37,15 +38,25 @@ export function decompose(graph: Graph): Decomposition {
     if (reader.kind !== 'head') readers.push({ reader, writers: terms });
     else for (let head = 0; head < heads; head++) readers.push({ reader: { ...reader, head }, writers: terms });
   };
-  for (let layer = 0; layer < layers; layer++) {
-    for (const port of ['q', 'k', 'v'] as const) read({ kind: 'head', layer, head: 0, port });
-    const z = findSite(graph, `blocks.${layer}.attn.hook_z`);
-    for (let head = 0; head < Number(z.shape[2]); head++) units.push({ kind: 'head', layer, head });
-    if (access.find(`blocks.${layer}.mlp.hook_pre`)) {
-      read({ kind: 'mlp', layer, port: 'in' });
-      units.push({ kind: 'mlp', layer });
+  const stacks = new Set<string>();
+  // In the order of computation: an encoder before its decoder, attention before the MLP of its block.
+  for (const { site, shape } of listSites(graph)) {
+    const found = placeOf(site);
+    if (!found) continue;
+    const { place, rest } = found;
+    const stack = place.stack === 'cross' ? 'decoder' : place.stack;
+    if (!stacks.has(stack ?? '')) units.push(stack === undefined ? { kind: 'input' } : { kind: 'input', stack });
+    stacks.add(stack ?? '');
+    if (site === `${attentionSite(place)}.hook_z`) {
+      for (const port of ['q', 'k', 'v'] as const) read({ kind: 'head', ...place, head: 0, port });
+      for (let head = 0; head < Number(shape[2]); head++) units.push({ kind: 'head', ...place, head });
+    } else if (rest === 'mlp.hook_pre') {
+      const mlp = stack === undefined ? { layer: place.layer } : { stack, layer: place.layer };
+      read({ kind: 'mlp', ...mlp, port: 'in' });
+      units.push({ kind: 'mlp', ...mlp });
     }
   }
+  if (stacks.size === 0) units.push({ kind: 'input' });
   read({ kind: 'logits', port: 'in' });
   units.push({ kind: 'logits' });
   return { units, readers, exactSum };
@@ -60,10 +71,10 @@ export function countLayers(graph: Graph): number {
 }
 
 /** The units whose outputs sum to a node of the stream, or undefined if a term is not a unit's. */
-function writersOf(graph: Graph, stream: number): UnitRef[] | undefined {
+function writersOf(graph: Graph, stream: number, inputs: Inputs): UnitRef[] | undefined {
   const units: UnitRef[] = [];
   for (const term of termsOf(graph, stream)) {
-    const found = unitsOfTerm(graph, term);
+    const found = unitsOfTerm(graph, term, inputs);
     if (!found) return undefined;
     for (const unit of found)
       if (!(unit.kind === 'input' && units.some((other) => other.kind === 'input'))) units.push(unit);
@@ -77,22 +88,42 @@ export function termsOf(graph: Graph, id: number): GraphNode[] {
   return node.op === 'sum' ? node.in.flatMap((input) => termsOf(graph, input)) : [node];
 }
 
-function unitsOfTerm(graph: Graph, term: GraphNode): UnitRef[] | undefined {
+function unitsOfTerm(graph: Graph, term: GraphNode, inputs: Inputs): UnitRef[] | undefined {
   for (const name of term.sites) {
     // What a spliced dictionary changes is zero until a plan changes it; what it reads is still what its unit wrote.
     if (/\.hook_sae_(?:error_)?change$/.test(name)) return [];
     const site = name.replace(/\.hook_sae_(?:input|target)$/, '');
-    if (site === 'hook_embed' || site === 'hook_pos_embed') return [{ kind: 'input' }];
-    const match = /^blocks\.(\d+)\.hook_(attn|mlp)_out$/.exec(site);
+    const input = inputs.get(site);
+    if (input) return [input];
+    const found = placeOf(site);
+    const match = /^hook_(attn|cross_attn|mlp)_out$/.exec(found?.rest ?? '');
+    if (!found || !match) continue;
+    const { place } = found;
+    if (match[1] === 'mlp') {
+      const stack = place.stack === 'cross' ? undefined : place.stack;
+      return [{ kind: 'mlp', ...(stack === undefined ? {} : { stack }), layer: place.layer }];
+    }
     // Heads write through the product that stands at hook_attn_out; behind a dictionary it stands there no longer.
-    if (match?.[2] === 'attn' && site !== name) return undefined;
-    if (!match) continue;
-    const layer = Number(match[1]);
-    if (match[2] === 'mlp') return [{ kind: 'mlp', layer }];
-    const heads = Number(findSite(graph, `blocks.${layer}.attn.hook_z`).shape[2]);
-    return Array.from({ length: heads }, (_, head) => ({ kind: 'head' as const, layer, head }));
+    if (site !== name) return undefined;
+    const heads = Number(findSite(graph, `${attentionSite(place)}.hook_z`).shape[2]);
+    return Array.from({ length: heads }, (_, head) => ({ kind: 'head' as const, ...place, head }));
   }
   return undefined;
+}
+
+/** What enters a stream, by its site. */
+type Inputs = ReadonlyMap<Site, UnitRef>;
+
+function inputsOf(graph: Graph): Inputs {
+  const known = new Set(listSites(graph).map(({ site }) => site));
+  return new Map(
+    ([undefined, 'encoder', 'decoder'] as const).flatMap((stack) =>
+      inputSites((site) => known.has(site), stack).map((site): [Site, UnitRef] => [
+        site,
+        stack === undefined ? { kind: 'input' } : { kind: 'input', stack },
+      ]),
+    ),
+  );
 }
 
 function nodeOf(graph: Graph, id: number): GraphNode {

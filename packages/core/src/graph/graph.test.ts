@@ -87,7 +87,7 @@ describe('a read', () => {
     const rewrite = new GraphRewrite(graph);
     const read = traceRead(rewrite, graph, { kind: 'mlp', layer: 1, port: 'in' });
     expect(read.stream).toBe(findSite(graph, 'blocks.1.hook_resid_mid').id);
-    expect(read.norm.map((id) => rewrite.node(id).sites[0])).toEqual([
+    expect(read.chain.map((id) => rewrite.node(id).sites[0])).toEqual([
       'blocks.1.ln2.hook_scale',
       'blocks.1.ln2.hook_normalized',
       'blocks.1.ln2.hook_out',

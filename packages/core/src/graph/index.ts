@@ -6,5 +6,6 @@ export * from './graph-builder.ts';
 export * from './operations.ts';
 export * from './rewrite.ts';
 export * from './split-read.ts';
+export * from './stack-sites.ts';
 export * from './vector-jacobian.ts';
 export * from './with-past.ts';

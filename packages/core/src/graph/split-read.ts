@@ -1,6 +1,7 @@
 import { CircuitscopeError, type ReaderRef, readerLabel, type Site } from '@circuitscope/schema';
 import { type Graph, type GraphNode, unknownSite } from './graph.ts';
 import type { GraphRewrite } from './rewrite.ts';
+import { attentionSite, blockSite, headInputSite, isStream, placeOf } from './stack-sites.ts';
 
 // Every reader of the residual stream reads the same sum. To change what one reader alone sees, its read is given a node
 // of its own: for q, k and v one copy of the stream per head [rows, pos, head, model], for an MLP or the logits one.
@@ -9,25 +10,27 @@ import type { GraphRewrite } from './rewrite.ts';
 export function readerSite(reader: ReaderRef): Site {
   switch (reader.kind) {
     case 'head':
-      return `blocks.${reader.layer}.hook_${reader.port}_input`;
+      return headInputSite(reader, reader.port);
     case 'mlp':
-      return `blocks.${reader.layer}.hook_mlp_in`;
+      return `${blockSite(reader)}.hook_mlp_in`;
     case 'logits':
       return 'final.hook_in';
   }
 }
 
-const readerPattern = /^blocks\.(\d+)\.hook_(?:([qkv])_input|(mlp)_in)$/;
-
 /** The reader group that a virtual site belongs to; head is 0, as the site holds every head. */
 export function readerOfSite(site: Site): ReaderRef | undefined {
   if (site === 'final.hook_in') return { kind: 'logits', port: 'in' };
-  const match = readerPattern.exec(site);
-  if (!match) return undefined;
-  const layer = Number(match[1]);
-  const port = match[2];
-  if (port === 'q' || port === 'k' || port === 'v') return { kind: 'head', layer, head: 0, port };
-  return { kind: 'mlp', layer, port: 'in' };
+  const found = placeOf(site);
+  if (!found) return undefined;
+  const { place, rest } = found;
+  if (rest === 'hook_mlp_in' && place.stack !== 'cross') {
+    const { stack, layer } = place;
+    return { kind: 'mlp', ...(stack === undefined ? {} : { stack }), layer, port: 'in' };
+  }
+  const port = /^hook_(?:cross_)?([qkv])_input$/.exec(rest)?.[1];
+  if (port !== 'q' && port !== 'k' && port !== 'v') return undefined;
+  return { kind: 'head', ...place, head: 0, port };
 }
 
 /** A graph, or the working copy of one. */
@@ -39,8 +42,8 @@ interface Access {
 export interface Read {
   /** The node of the stream that is read. */
   readonly stream: number;
-  /** The norm between stream and product, in order: scale, normalize, affine; empty without norm. */
-  readonly norm: readonly number[];
+  /** The nodes between stream and product, in order: scale, normalize and affine of a norm, and a factor behind it. */
+  readonly chain: readonly number[];
   /** The linear nodes that consume the read. */
   readonly products: readonly number[];
   /** Heads of the reader; 0 for readers without heads. */
@@ -56,26 +59,71 @@ export function traceRead(access: Access, graph: Graph, reader: ReaderRef): Read
   const product = found.op === 'soft_cap' ? access.node(found.in[0] ?? -1) : found;
   const products = [product.id];
   if (reader.kind === 'mlp') {
-    const up = access.find(`blocks.${reader.layer}.mlp.hook_pre_linear`);
+    const up = access.find(`${blockSite(reader)}.mlp.hook_pre_linear`);
     if (up) products.push(up.id);
   }
-  const from = product.in[0] ?? -1;
   const heads = reader.kind === 'head' ? Number(product.shape[2]) : 0;
+  const chain: number[] = [];
+  let stream = product.in[0] ?? -1;
   // Only an unchanged norm is traced through: a change of its scale or output ends the trace there.
-  const affine = access.node(from);
+  const factor = access.node(stream);
+  if (factor.op === 'scale') {
+    chain.unshift(factor.id);
+    stream = factor.in[0] ?? -1;
+  }
+  const affine = access.node(stream);
   const normalize = affine.op === 'affine' ? access.node(affine.in[0] ?? -1) : affine;
   const scale = normalize.op === 'normalize' ? access.node(normalize.in[1] ?? -1) : normalize;
-  if (scale.op !== 'norm_scale') return { stream: from, norm: [], products, heads };
-  return { stream: normalize.in[0] ?? -1, norm: [scale.id, normalize.id, affine.id], products, heads };
+  if (scale.op === 'norm_scale' && scale.in[0] === normalize.in[0] && !isStream(affine.sites)) {
+    chain.unshift(scale.id, normalize.id, ...(affine === normalize ? [] : [affine.id]));
+    stream = normalize.in[0] ?? -1;
+  }
+  return { stream, chain, products, heads };
+}
+
+/** The nodes of a read's chain once more, over another value than the stream. The last is what the products read. */
+export function copyChain(rewrite: GraphRewrite, { stream, chain }: Read, over: number): readonly number[] {
+  const copies = new Map([[stream, over]]);
+  return chain.map((id) => {
+    const { op, in: inputs, params, attrs } = rewrite.node(id);
+    const copy = rewrite.add(
+      op,
+      inputs.map((input) => copies.get(input) ?? input),
+      { params, attrs },
+    );
+    copies.set(id, copy);
+    return copy;
+  });
+}
+
+/**
+ * The reads of heads that go through a norm that holds this site. Heads share it until one of them gets a read of its own:
+ * from then on a change of the shared norm would pass that one by.
+ */
+export function headReadsThrough(graph: Graph, site: Site): readonly Site[] {
+  const node = graph.nodes.find(({ sites }) => sites.includes(site));
+  if (!node || !(node.op === 'norm_scale' || node.op === 'normalize' || node.op === 'affine')) return [];
+  const bySite = new Map(graph.nodes.flatMap((one) => one.sites.map((name) => [name, one] as const)));
+  const access: Access = {
+    node: (id) => graph.nodes[id] ?? node,
+    find: (name) => bySite.get(name),
+  };
+  return [...bySite.keys()].flatMap((name) => {
+    const found = placeOf(name);
+    const port = /^hook_([qkv])$/.exec(found?.rest ?? '')?.[1];
+    if (!found || (port !== 'q' && port !== 'k' && port !== 'v')) return [];
+    const reader: ReaderRef = { kind: 'head', ...found.place, head: 0, port };
+    return traceRead(access, graph, reader).chain.includes(node.id) ? [readerSite(reader)] : [];
+  });
 }
 
 /** The site that a reader first makes of what it reads. */
 export function productSite(reader: ReaderRef): Site {
   switch (reader.kind) {
     case 'head':
-      return `blocks.${reader.layer}.attn.hook_${reader.port}`;
+      return `${attentionSite(reader)}.hook_${reader.port}`;
     case 'mlp':
-      return `blocks.${reader.layer}.mlp.hook_pre`;
+      return `${blockSite(reader)}.mlp.hook_pre`;
     case 'logits':
       return 'logits';
   }
@@ -102,23 +150,10 @@ export function splitRead(rewrite: GraphRewrite, reader: ReaderRef): number {
     );
   }
   const split = rewrite.add('edge_read', [read.stream], { attrs: { heads: read.heads }, sites: [site] });
-  let input = split;
-  const [scale, normalize, affine] = read.norm;
-  if (scale !== undefined && normalize !== undefined && affine !== undefined) {
-    const s = rewrite.add('norm_scale', [split], { attrs: rewrite.node(scale).attrs });
-    const n = rewrite.add('normalize', [split, s], { attrs: rewrite.node(normalize).attrs });
-    input = rewrite.add('affine', [n], { params: rewrite.node(affine).params });
-  }
-  // Readers without heads share their norm with nobody, so its sites move along; q, k and v share ln1, whose sites stay.
-  if (read.heads === 0 && affine !== undefined) {
-    for (const [from, to] of [
-      [scale, rewrite.node(rewrite.node(input).in[0] ?? -1).in[1]],
-      [normalize, rewrite.node(input).in[0]],
-      [affine, input],
-    ] as const) {
-      if (from !== undefined && to !== undefined) rewrite.moveSites(from, to);
-    }
-  }
+  const copies = copyChain(rewrite, read, split);
+  const input = copies.at(-1) ?? split;
+  // Readers without heads share their norm with nobody, so its sites move along; q, k and v share theirs, whose sites stay.
+  if (read.heads === 0) for (const [at, copy] of copies.entries()) rewrite.moveSites(read.chain[at] ?? -1, copy);
   for (const id of read.products) {
     const product = rewrite.node(id);
     const op = read.heads > 0 ? 'head_linear' : 'linear';

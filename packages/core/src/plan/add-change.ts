@@ -1,5 +1,5 @@
 import { CircuitscopeError, canonicalJson, type Intervention, type Site } from '@circuitscope/schema';
-import type { Dim, GraphNode, GraphRewrite } from '../graph/index.ts';
+import { type Dim, type GraphNode, type GraphRewrite, headReadsThrough } from '../graph/index.ts';
 import { type BindContext, type ExternalInput, resolvePositions, rowsOf } from './bind.ts';
 import { directionOverKeys, refuseLookingAhead } from './refuse-looking-ahead.ts';
 import { boundLayout, layoutOf, type SymbolicLayout, scopeMasks } from './site-layout.ts';
@@ -32,9 +32,8 @@ export function addChange(rewrite: GraphRewrite, node: GraphNode, changes: Chang
  * silently pass them by.
  */
 function refuseSharedNorm(rewrite: GraphRewrite, site: Site): void {
-  const layer = /^blocks\.(\d+)\.ln1\./.exec(site)?.[1];
-  const split = ['q', 'k', 'v'].map((port) => `blocks.${layer}.hook_${port}_input`).find((read) => rewrite.find(read));
-  if (layer === undefined || split === undefined) return;
+  const split = headReadsThrough(rewrite.source, site).find((read) => rewrite.find(read));
+  if (split === undefined) return;
   throw new CircuitscopeError(
     'shared_norm',
     `${site} is changed in a plan where heads of that layer read through a norm of their own (an edge into them, or ${split}); the change would not reach them. Use two plans.`,

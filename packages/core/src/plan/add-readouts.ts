@@ -1,5 +1,5 @@
 import { CircuitscopeError, type Pos, type Readout } from '@circuitscope/schema';
-import { type Dim, type GraphRewrite, traceRead } from '../graph/index.ts';
+import { copyChain, type Dim, type GraphRewrite, traceRead } from '../graph/index.ts';
 import type { Floats } from '../tensor/index.ts';
 import { requireSite } from './apply-interventions.ts';
 import { type BindContext, type ExternalInput, resolvePositions, rowsOf } from './bind.ts';
@@ -175,13 +175,10 @@ function finalRead(rewrite: GraphRewrite, at: Pos, throughNorm = false): Readout
   const make = (context: BindContext): Int32Array =>
     Int32Array.from(rowsOf(context, 'rows').flatMap(({ example }) => resolvePositions(at, example, context)));
   const externals = [{ node: index, make, positions: true as const }];
-  const { stream, norm } = traceRead(rewrite, rewrite.source, { kind: 'logits', port: 'in' });
-  const [scale, normalize, affine] = norm;
-  if (throughNorm || scale === undefined || normalize === undefined || affine === undefined) {
+  const read = traceRead(rewrite, rewrite.source, { kind: 'logits', port: 'in' });
+  if (throughNorm || read.chain.length === 0) {
     return { node: rewrite.add('gather_rows', [product.input, index]), nodes: [], externals };
   }
-  const gathered = rewrite.add('gather_rows', [stream, index]);
-  const s = rewrite.add('norm_scale', [gathered], { attrs: rewrite.node(scale).attrs });
-  const n = rewrite.add('normalize', [gathered, s], { attrs: rewrite.node(normalize).attrs });
-  return { node: rewrite.add('affine', [n], { params: rewrite.node(affine).params }), nodes: [], externals };
+  const gathered = rewrite.add('gather_rows', [read.stream, index]);
+  return { node: copyChain(rewrite, read, gathered).at(-1) ?? gathered, nodes: [], externals };
 }

@@ -9,7 +9,17 @@ import {
   unitLabel,
   type Value,
 } from '@circuitscope/schema';
-import { type Dim, decompose, type GraphRewrite, readerSite, splitRead } from '../graph/index.ts';
+import {
+  attentionOutSite,
+  attentionSite,
+  blockSite,
+  type Dim,
+  decompose,
+  type GraphRewrite,
+  inputSites,
+  readerSite,
+  splitRead,
+} from '../graph/index.ts';
 import { type BindContext, type ExternalInput, rowsOf } from './bind.ts';
 import { boundLayout, layoutOf } from './site-layout.ts';
 import { resolveValue } from './values.ts';
@@ -159,13 +169,13 @@ function addDelta(rewrite: GraphRewrite, from: UnitRef, value: Value, externals:
 function outputDelta(rewrite: GraphRewrite, from: UnitRef, value: Value, externals: ExternalInput[]): number {
   switch (from.kind) {
     case 'input': {
-      const parts = ['hook_embed', 'hook_pos_embed'].filter((site) => rewrite.find(site));
+      const parts = inputSites((site) => rewrite.find(site) !== undefined, from.stack);
       const deltas = parts.map((site) => siteDelta(rewrite, site, value, externals));
       return rewrite.add('sum', deltas);
     }
     case 'head': {
-      const site = `blocks.${from.layer}.attn.hook_z`;
-      const out = rewrite.find(`blocks.${from.layer}.hook_attn_out`);
+      const site = `${attentionSite(from)}.hook_z`;
+      const out = rewrite.find(attentionOutSite(from));
       const product = out ? rewrite.root(out.id) : undefined;
       const width = product?.shape[2] ?? 0;
       return rewrite.add('head_result', [siteDelta(rewrite, site, value, externals)], {
@@ -174,7 +184,7 @@ function outputDelta(rewrite: GraphRewrite, from: UnitRef, value: Value, externa
       });
     }
     case 'mlp': {
-      const delta = siteDelta(rewrite, `blocks.${from.layer}.hook_mlp_out`, value, externals);
+      const delta = siteDelta(rewrite, `${blockSite(from)}.hook_mlp_out`, value, externals);
       return rewrite.add('sum', [delta]);
     }
     default:

@@ -1,5 +1,13 @@
 import { CircuitscopeError, canonicalJson, type Intervention, type Site } from '@circuitscope/schema';
-import { type GraphRewrite, readerOfSite, splitRead, unknownSite } from '../graph/index.ts';
+import {
+  attentionOutSite,
+  attentionSite,
+  type GraphRewrite,
+  placeOf,
+  readerOfSite,
+  splitRead,
+  unknownSite,
+} from '../graph/index.ts';
 import { addChange, type SiteIntervention } from './add-change.ts';
 import { applyEdges } from './apply-edges.ts';
 import type { ExternalInput } from './bind.ts';
@@ -60,10 +68,10 @@ export function requireSite(rewrite: GraphRewrite, site: Site) {
 
 /** `hook_result` (each head's own output) exists only when asked for: it is larger than the stream by the head count. */
 function resultSite(rewrite: GraphRewrite, site: Site) {
-  const layer = /^blocks\.(\d+)\.attn\.hook_result$/.exec(site)?.[1];
-  if (layer === undefined) return undefined;
-  const out = rewrite.find(`blocks.${layer}.hook_attn_out`);
-  const z = rewrite.find(`blocks.${layer}.attn.hook_z`);
+  const found = placeOf(site);
+  if (!found || site !== `${attentionSite(found.place)}.hook_result`) return undefined;
+  const out = rewrite.find(attentionOutSite(found.place));
+  const z = rewrite.find(`${attentionSite(found.place)}.hook_z`);
   if (!out || !z) return undefined;
   const id = rewrite.add('head_result', [z.id], {
     params: [out.params[0] ?? null],

@@ -1,5 +1,5 @@
 import { canonicalJson, type Intervention, type Site } from '@circuitscope/schema';
-import { type Graph, productSite, readerOfSite } from '../graph/index.ts';
+import { type Graph, headReadsThrough, productSite, readerOfSite } from '../graph/index.ts';
 import type { GraphIntervention } from './apply-interventions.ts';
 import type { WeightEdit } from './edit-weights.ts';
 
@@ -19,13 +19,19 @@ export interface VariantGroup {
 export function groupVariants(graph: Graph, variants: readonly (readonly Intervention[])[]): VariantGroup[] {
   const groups = new Map<string, VariantGroup>();
   const entry = entryFinder(graph);
+  const through = new Map<Site, readonly Site[]>();
+  const readsThrough = (site: Site): readonly Site[] => {
+    const known = through.get(site) ?? headReadsThrough(graph, site);
+    through.set(site, known);
+    return known;
+  };
   variants.forEach((list, index) => {
     const weightEdits = list.filter((change) => change.kind === 'weight');
     const detached = list.flatMap((change) => (change.kind === 'detach' ? [change.at.site] : []));
     const changes = list.filter((change) => change.kind !== 'weight' && change.kind !== 'detach');
     const first = changes.length === 0 ? -1 : Math.min(...changes.map(entry));
     const sites = changes.flatMap((change) => (change.kind === 'edge' ? [] : [change.at.site]));
-    const norms = new Set(sites.flatMap((site) => /^blocks\.(\d+)\.ln1\./.exec(site)?.[1] ?? []));
+    const norms = new Set(sites.flatMap(readsThrough));
     const key = canonicalJson([weightEdits, first, [...norms].sort(), detached]);
     const group = groups.get(key) ?? { members: [], changes: [], weightEdits, detached };
     group.members.push(index);
