@@ -10,6 +10,12 @@ export {
 export { type ConvnetLayer, type ConvnetSpec, layersFromModules, type ModuleEntry } from './convnet-spec.ts';
 export type { DecoderSpec } from './decoder.ts';
 export { type ConvnetDecomposition, type ConvnetReader, decomposeConvnet } from './decompose-convnet.ts';
+export { buildEncoderDecoder, type EncoderDecoderSpec } from './encoder-decoder.ts';
 export { type FoldedGraph, type Folding, foldGraph } from './fold-graph.ts';
+export {
+  type EncoderDecoderModel,
+  encoderDecoderFromCheckpoint,
+  loadEncoderDecoder,
+} from './load-encoder-decoder.ts';
 export { engineFor, loadModel, type Model, modelFromCheckpoint, modelRef } from './load-model.ts';
 export { type ModelView, type ViewedModel, viewModel } from './views.ts';

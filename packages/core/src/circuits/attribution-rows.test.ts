@@ -2,6 +2,7 @@ import type { Intervention } from '@circuitscope/schema';
 import { describe, expect, test } from 'vitest';
 import { engineFor, type Model } from '../architectures/index.ts';
 import { loadModel } from '../architectures/load-model.ts';
+import { randomT5 } from '../architectures/random-t5.fixture.ts';
 import { sharedFolder, sharedPath, withoutShared } from '../architectures/shared-data.ts';
 import { memoryDictionary, replaceMlp } from '../dictionaries/index.ts';
 import { randomTensor, smallModels } from '../plan/fixtures/small-models.ts';
@@ -72,6 +73,26 @@ describe('sources and biases add up to every target, whichever sources are told 
       }
     },
   );
+
+  test.each([false, true])('in an encoder and its decoder, from both texts (gated: %s)', async (gated) => {
+    const engine = { ...randomT5({ gated, tied: !gated }), executor: referenceExecutor({ precision: 'f64' }) };
+    const both = { tokens: [[3, 1, 4, 1, 5]], decoderTokens: [[0, 7, 18]] };
+    const inDecoder: RowTarget = {
+      kind: 'site',
+      at: { site: 'decoder.1.mlp.hook_pre', at: at([2]), unit: [3] },
+    };
+    const last: RowTarget = { ...difference, at: { kind: 'last' } };
+    for (const heads of ['paths', 'sources'] as const) {
+      for (const mlps of ['neurons', 'whole'] as const) {
+        const rows = await attributionRows(engine, both, [last, inDecoder], { heads, mlps });
+        expect(gap(rows), `${heads}, ${mlps}`).toBeLessThan(1e-10);
+        // Where heads carry what they read, the encoder's tokens are among the sources.
+        const embed = rows.sources.find(({ site }) => site === 'encoder.hook_embed');
+        expect(embed?.shape).toEqual(heads === 'paths' ? [5] : undefined);
+        expect(embed?.weights.every((weight) => weight !== 0) ?? true).toBe(true);
+      }
+    }
+  });
 
   test('along a direction, at a position', async () => {
     const engine = exact(smallModels.gpt2());

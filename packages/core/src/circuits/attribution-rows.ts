@@ -122,15 +122,16 @@ interface Source {
 function frozenModel(graph: Graph, targets: readonly RowTarget[], heads: string, mlps: string) {
   const sites = listSites(graph).map(({ site }) => site);
   const replaced = new Set(
-    sites.flatMap((site) => /^(blocks\.\d+)\.hook_mlp_out\.hook_sae_acts_post$/.exec(site)?.[1] ?? []),
+    sites.flatMap((site) => /^(\w+\.\d+)\.hook_mlp_out\.hook_sae_acts_post$/.exec(site)?.[1] ?? []),
   );
   const sourceAt = (site: Site): Source[] => {
-    if (site === 'hook_embed') return [{ kind: 'embed', site, sumsOver: true }];
+    if (/^(?:encoder\.|decoder\.)?hook_embed$/.test(site)) return [{ kind: 'embed', site, sumsOver: true }];
     if (site === 'hook_pos_embed') return [{ kind: 'pos_embed', site, sumsOver: true }];
     if (site.endsWith('.hook_sae_acts_post')) return [{ kind: 'latent', site, sumsOver: false }];
     if (site.endsWith('.hook_sae_error')) return [{ kind: 'error', site, sumsOver: true }];
-    if (site.endsWith('.attn.hook_z')) return heads === 'sources' ? [{ kind: 'head', site, sumsOver: true }] : [];
-    const mlp = /^(blocks\.\d+)\.(mlp\.hook_post|hook_mlp_out)$/.exec(site);
+    if (/\.(?:cross_)?attn\.hook_z$/.test(site))
+      return heads === 'sources' ? [{ kind: 'head', site, sumsOver: true }] : [];
+    const mlp = /^((?:blocks|encoder|decoder)\.\d+)\.(mlp\.hook_post|hook_mlp_out)$/.exec(site);
     if (!mlp || replaced.has(mlp[1] ?? '')) return [];
     if (mlp[2] === 'mlp.hook_post') return mlps === 'neurons' ? [{ kind: 'neuron', site, sumsOver: false }] : [];
     return mlps === 'whole' ? [{ kind: 'mlp', site, sumsOver: true }] : [];

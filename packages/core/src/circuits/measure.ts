@@ -6,7 +6,7 @@ import {
   type Site,
   type Value,
 } from '@circuitscope/schema';
-import { countLayers, type Edge, type Graph, listSites } from '../graph/index.ts';
+import { attentionSite, type Edge, type Graph, inputSites, listSites, placeOf } from '../graph/index.ts';
 import { type Engine, makePlan, type Run, type RunOptions, runPlan } from '../plan/index.ts';
 import type { Tensor } from '../tensor/index.ts';
 import type { TaskData } from './task-data.ts';
@@ -141,12 +141,14 @@ export async function sourceRuns(
 
 /** The sites that hold what units write. */
 export function unitSites(graph: Graph): Site[] {
-  const known = new Set(listSites(graph).map(({ site }) => site));
-  const layers = Array.from({ length: countLayers(graph) }, (_, layer) => layer);
-  const wanted = [
-    'hook_embed',
-    'hook_pos_embed',
-    ...layers.flatMap((layer) => [`blocks.${layer}.attn.hook_z`, `blocks.${layer}.hook_mlp_out`]),
-  ];
-  return wanted.filter((site) => known.has(site));
+  const sites = listSites(graph).map(({ site }) => site);
+  const known = new Set(sites);
+  const inputs = ([undefined, 'encoder', 'decoder'] as const).flatMap((stack) =>
+    inputSites((site) => known.has(site), stack),
+  );
+  const written = sites.filter((site) => {
+    const found = placeOf(site);
+    return found && (site === `${attentionSite(found.place)}.hook_z` || found.rest === 'hook_mlp_out');
+  });
+  return [...inputs, ...written];
 }

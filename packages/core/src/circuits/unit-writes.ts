@@ -1,5 +1,13 @@
 import { CircuitscopeError, type Site, type UnitRef, unitLabel } from '@circuitscope/schema';
-import { type Graph, listSites } from '../graph/index.ts';
+import {
+  attentionOutSite,
+  attentionSite,
+  blockSite,
+  type Graph,
+  inputSites,
+  listSites,
+  type Place,
+} from '../graph/index.ts';
 import { type Engine, findWeight } from '../plan/index.ts';
 import type { Floats } from '../tensor/index.ts';
 import type { SiteChanges } from './site-changes.ts';
@@ -12,12 +20,12 @@ export function sitesOfUnit(graph: Graph, unit: UnitRef): readonly Site[] {
   switch (unit.kind) {
     case 'input': {
       const known = new Set(listSites(graph).map(({ site }) => site));
-      return ['hook_embed', 'hook_pos_embed'].filter((site) => known.has(site));
+      return inputSites((site) => known.has(site), unit.stack);
     }
     case 'head':
-      return [`blocks.${unit.layer}.attn.hook_z`];
+      return [`${attentionSite(unit)}.hook_z`];
     case 'mlp':
-      return [`blocks.${unit.layer}.hook_mlp_out`];
+      return [`${blockSite(unit)}.hook_mlp_out`];
     default:
       throw new CircuitscopeError(
         'unsupported_unit',
@@ -54,7 +62,7 @@ export function changeOfWrites(
     return { heads: 1, model: width, change };
   }
   const [, , heads = 1, inner = 1] = first.shape;
-  const { data: w, model } = writingWeight(engine, unit.layer);
+  const { data: w, model } = writingWeight(engine, unit);
   const change =
     first.change instanceof Float64Array
       ? new Float64Array((to - from) * heads * model)
@@ -75,8 +83,8 @@ export function changeOfWrites(
 }
 
 /** W_O of a layer, [heads × d_head, model]; the product that stands at `hook_attn_out`. */
-function writingWeight({ graph, weights }: Engine, layer: number): { readonly data: Floats; readonly model: number } {
-  const site = `blocks.${layer}.hook_attn_out`;
+function writingWeight({ graph, weights }: Engine, place: Place): { readonly data: Floats; readonly model: number } {
+  const site = attentionOutSite(place);
   const node = graph.nodes.find(({ sites }) => sites.includes(site));
   const name = node?.op === 'linear' ? node.params[0] : null;
   if (!node || name == null) {

@@ -12,6 +12,8 @@ export interface NodeOptions {
 export interface InputOptions {
   readonly shape?: readonly Dim[];
   readonly dtype?: 'f32' | 'i32';
+  /** For an input [n, n] that tells distances apart: how they fall into buckets, from which a call makes it. */
+  readonly buckets?: { readonly count: number; readonly maxDistance: number; readonly causal: boolean };
 }
 
 /** Appends nodes in topological order and works out their shapes; the one place where architectures make graphs. */
@@ -21,8 +23,8 @@ export class GraphBuilder {
   readonly #inputs: { [name: string]: number } = {};
 
   /** Adds an input: i32 [batch, pos] if nothing else is said. */
-  input(name: string, { shape = ['batch', 'pos'], dtype = 'i32' }: InputOptions = {}): number {
-    const id = this.add('input', [], { attrs: { name, shape }, dtype });
+  input(name: string, { shape = ['batch', 'pos'], dtype = 'i32', buckets }: InputOptions = {}): number {
+    const id = this.add('input', [], { attrs: buckets ? { name, shape, buckets } : { name, shape }, dtype });
     this.#inputs[name] = id;
     return id;
   }

@@ -38,7 +38,8 @@ export interface Graph {
   readonly nodes: readonly GraphNode[];
   /**
    * `tokens` and `positions` are i32 [batch, pos]; `mask` i32 [batch, pos] has 1 at real tokens; `key_positions` are those of
-   * the keys, which ALiBi reads. Others say their shape.
+   * the keys, which ALiBi reads. Of an encoder-decoder they are the encoder's, [batch, source], and `decoder_tokens`,
+   * `decoder_mask` are [batch, pos]. Others say their shape.
    */
   readonly inputs: { readonly [name: string]: number };
   readonly output: number;

@@ -1,9 +1,10 @@
 import { CircuitscopeError, canonicalJson, type GradientTarget, type Readout, type Site } from '@circuitscope/schema';
-import { differentiate, type GraphNode, type GraphRewrite } from '../graph/index.ts';
+import { differentiate, type GraphNode, type GraphRewrite, traceRead } from '../graph/index.ts';
 import type { Floats } from '../tensor/index.ts';
 import { addReadout } from './add-readouts.ts';
 import { requireSite } from './apply-interventions.ts';
-import { type BindContext, type ExternalInput, rowsOf } from './bind.ts';
+import { type BindContext, type ExternalInput, positionSizes, rowsOf } from './bind.ts';
+import { boundShape } from './program.ts';
 import { boundLayout, checkScope, layoutOf, scopeMasks } from './site-layout.ts';
 import { artefact } from './values.ts';
 
@@ -48,10 +49,13 @@ export function addGradients(rewrite: GraphRewrite, request: GradientRequest): G
     ...request.detached,
     ...asked.flatMap(({ readout: { wrt } }) => (wrt.kind === 'site' ? [wrt.at.site] : [])),
   ];
+  const finalNorm = rewrite.find('logits')
+    ? traceRead(rewrite, rewrite.source, { kind: 'logits', port: 'in' }).chain
+    : [];
   const seeds = addSeeds(
     rewrite,
     targets,
-    looked.some((site) => site.startsWith('ln_final.')),
+    looked.some((site) => finalNorm.includes(requireSite(rewrite, site).id)),
   );
   const shapes = new Map(rewrite.source.params.map(({ name, shape }) => [name, shape]));
   const original = new Map([...request.renamedParams].map(([name, renamed]) => [renamed, name]));
@@ -126,7 +130,7 @@ function addSeeds(rewrite: GraphRewrite, targets: readonly GradientTarget[], thr
     const inner = rewrite.node(id).shape.slice(1);
     const external = rewrite.external(`seed:${id}`, ['cotangents', ...inner]);
     const sizeOf = (context: BindContext): number =>
-      inner.reduce<number>((product, dim) => product * (typeof dim === 'number' ? dim : context.pos), 1);
+      boundShape(inner, positionSizes(context)).reduce((product, size) => product * size, 1);
     externals.push({
       node: external,
       make: (context) => {

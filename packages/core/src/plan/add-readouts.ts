@@ -2,7 +2,16 @@ import { CircuitscopeError, type Pos, type Readout } from '@circuitscope/schema'
 import { copyChain, type Dim, type GraphRewrite, traceRead } from '../graph/index.ts';
 import type { Floats } from '../tensor/index.ts';
 import { requireSite } from './apply-interventions.ts';
-import { type BindContext, type ExternalInput, resolvePositions, rowsOf } from './bind.ts';
+import {
+  type BindContext,
+  type ExternalInput,
+  NOT_COUNTED,
+  positionSizes,
+  resolvePositions,
+  rowsOf,
+  textOf,
+} from './bind.ts';
+import { boundShape } from './program.ts';
 import { checkScope, layoutOf } from './site-layout.ts';
 import { unitVector } from './unit-vector.ts';
 import { artefact } from './values.ts';
@@ -44,7 +53,7 @@ export function addReadout(
       const direction = rewrite.external(`direction:${readout.direction}`, [width]);
       const make = (context: BindContext): Floats => {
         const { data } = artefact(readout.direction, context);
-        return unitVector(data, typeof width === 'string' ? context.pos : width, readout.at.site);
+        return unitVector(data, boundShape([width], positionSizes(context))[0] ?? 0, readout.at.site);
       };
       return { nodes: [rewrite.add('project_dot', [node.id, direction])], externals: [{ node: direction, make }] };
     }
@@ -85,13 +94,19 @@ export function addReadout(
   }
 }
 
-/** Entries that count in a loss: token t+1 at t, where both are real. Others are -100. */
+/** Entries that count in a loss: the prompt's targets, or token t+1 at t where both are real. Others are -100. */
 function nextTokens(context: BindContext, at: Pos, vocab: number): Int32Array {
-  const { tokens, mask } = context.prompt;
+  const { targets } = context.prompt;
+  const { tokens, mask } = textOf(context.prompt);
   const rows = rowsOf(context, 'rows');
-  const ids = new Int32Array(rows.length * context.pos).fill(-100);
+  const ids = new Int32Array(rows.length * context.pos).fill(NOT_COUNTED);
   rows.forEach(({ example }, row) => {
     for (const pos of resolvePositions(at, example, context)) {
+      if (targets) {
+        const target = targets[example]?.[pos] ?? NOT_COUNTED;
+        if (target !== NOT_COUNTED) ids[row * context.pos + pos] = inVocabulary(target, vocab, 'target');
+        continue;
+      }
       const next = tokens[example]?.[pos + 1];
       if (next === undefined || mask?.[example]?.[pos] === 0 || mask?.[example]?.[pos + 1] === 0) continue;
       ids[row * context.pos + pos] = inVocabulary(next, vocab, 'token');

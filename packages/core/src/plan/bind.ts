@@ -1,4 +1,5 @@
 import { CircuitscopeError, type Hash, type Pos } from '@circuitscope/schema';
+import type { Dim } from '../graph/index.ts';
 import type { Floats, Tensor } from '../tensor/index.ts';
 import type { Sizes } from './program.ts';
 import type { Run } from './run.ts';
@@ -14,6 +15,14 @@ export interface Prompt {
   readonly positions?: readonly (readonly number[])[];
   /** Named positions of a task, one index per example. */
   readonly named?: { readonly [name: string]: readonly number[] };
+  /**
+   * What the decoder of an encoder-decoder reads [batch][pos], with a mask of its own. `tokens` and `mask` are then what the
+   * encoder reads, of another length perhaps.
+   */
+  readonly decoderTokens?: readonly (readonly number[])[];
+  readonly decoderMask?: readonly (readonly number[])[];
+  /** The token that a loss asks for at each position [batch][pos], −100 where none; the next token if left out. */
+  readonly targets?: readonly (readonly number[])[];
   /** For nets that look at images: [batch, channels, height, width]. `imagePrompt` makes such a prompt. */
   readonly images?: Tensor;
   /** The class of each image, which a loss asks for. */
@@ -35,6 +44,8 @@ export interface BindContext {
   readonly prompt: Prompt;
   readonly batch: number;
   readonly pos: number;
+  /** Of an encoder-decoder, how long the encoder's text is; `pos` is then the decoder's. */
+  readonly source?: number;
   /** The variants of this chunk; rows run variant-major: row = index in this list × batch + example. */
   readonly variants: readonly number[];
   readonly runs: ReadonlyMap<string, Run>;
@@ -75,10 +86,26 @@ export function rowsOf(context: BindContext, level: 'batch' | 'rows'): readonly 
 /** Every input of a call asks for the same rows. */
 const rowLists = new WeakMap<BindContext, { batch?: Row[]; rows?: Row[] }>();
 
-/** Positions that a scope names in one example, checked against the prompt. */
-export function resolvePositions(pos: Pos, example: number, context: BindContext): number[] {
-  const length = context.pos;
-  const { grows } = context.prompt;
+/** What the symbols of positions are in a call. */
+export function positionSizes({ pos, source }: Pick<BindContext, 'pos' | 'source'>): Sizes {
+  return { pos, keys: pos, ...(source === undefined ? {} : { source }) };
+}
+
+/** The text that logits are of: an encoder-decoder's is the decoder's. */
+export function textOf(prompt: Prompt): Pick<Prompt, 'tokens' | 'mask'> {
+  if (!prompt.decoderTokens) return prompt;
+  return { tokens: prompt.decoderTokens, ...(prompt.decoderMask ? { mask: prompt.decoderMask } : {}) };
+}
+
+/**
+ * Positions that a scope names in one example, checked against the prompt.
+ * @param axis the size of the axis that has these positions: `source` where they are the encoder's
+ */
+export function resolvePositions(pos: Pos, example: number, context: BindContext, axis: Dim = 'pos'): number[] {
+  const inSource = axis === 'source' && context.source !== undefined;
+  const length = inSource ? (context.source ?? 0) : context.pos;
+  const { mask } = inSource ? context.prompt : textOf(context.prompt);
+  const grows = inSource ? undefined : context.prompt.grows;
   // What is not there yet will be; counted from the end, it would move.
   const there = (list: readonly number[]): readonly number[] => (grows ? list.filter((index) => index < length) : list);
   const checked = (index: number): number => {
@@ -101,7 +128,7 @@ export function resolvePositions(pos: Pos, example: number, context: BindContext
     case 'all':
       return Array.from({ length }, (_, index) => index);
     case 'last':
-      return [lastReal(context.prompt.mask?.[example], length)];
+      return [lastReal(mask?.[example], length)];
     case 'positions':
       return there(pos.positions).map(checked);
     case 'perExample':
@@ -125,14 +152,16 @@ function lastReal(mask: readonly number[] | undefined, length: number): number {
 }
 
 /** Checks a prompt: equal lengths, whole ids, a mask and positions of the same shape. */
-export function checkPrompt(prompt: Prompt): { batch: number; pos: number } {
-  const pos = prompt.tokens[0]?.length ?? 0;
-  const shape = `${prompt.tokens.length} × ${pos}`;
-  const check = (rows: readonly (readonly number[])[], what: string): void => {
-    if (rows.length !== prompt.tokens.length || rows.some((row) => row.length !== pos)) {
+export function checkPrompt(prompt: Prompt): Pick<BindContext, 'batch' | 'pos' | 'source'> {
+  const text = textOf(prompt);
+  const pos = text.tokens[0]?.length ?? 0;
+  const source = prompt.tokens[0]?.length ?? 0;
+  const check = (rows: readonly (readonly number[])[], what: string, length: number, least = 0): void => {
+    const shape = `${prompt.tokens.length} × ${length}`;
+    if (rows.length !== prompt.tokens.length || rows.some((row) => row.length !== length)) {
       throw new CircuitscopeError(
         'bad_prompt',
-        `${what} must be one list per example, all of length ${pos}; pad shorter ones and give a mask.`,
+        `${what} must be one list per example, all of length ${length}; pad shorter ones and give a mask.`,
         {
           at: what,
           expected: shape,
@@ -145,7 +174,7 @@ export function checkPrompt(prompt: Prompt): { batch: number; pos: number } {
     }
     for (const row of rows) {
       for (const id of row) {
-        if (!Number.isInteger(id) || id < 0 || id > 0x7fffffff) {
+        if (!Number.isInteger(id) || (id < 0 && id !== least) || id > 0x7fffffff) {
           throw new CircuitscopeError('bad_prompt', `${what} must hold whole numbers from 0 on.`, {
             at: what,
             got: String(id),
@@ -154,22 +183,26 @@ export function checkPrompt(prompt: Prompt): { batch: number; pos: number } {
       }
     }
   };
-  check(prompt.tokens, 'tokens');
-  if (prompt.mask) check(prompt.mask, 'mask');
-  if (prompt.positions) check(prompt.positions, 'positions');
-  if (prompt.tokens.length === 0 || pos === 0) {
+  check(prompt.tokens, 'tokens', source);
+  if (prompt.mask) check(prompt.mask, 'mask', source);
+  if (prompt.positions) check(prompt.positions, 'positions', source);
+  if (prompt.decoderTokens) check(prompt.decoderTokens, 'decoderTokens', pos);
+  if (prompt.decoderMask) check(prompt.decoderMask, 'decoderMask', pos);
+  if (prompt.targets) check(prompt.targets, 'targets', pos, NOT_COUNTED);
+  if (prompt.tokens.length === 0 || pos === 0 || source === 0) {
     throw new CircuitscopeError('bad_prompt', 'A prompt needs at least one example with at least one token.');
   }
-  return { batch: prompt.tokens.length, pos };
+  return { batch: prompt.tokens.length, pos, ...(prompt.decoderTokens ? { source } : {}) };
 }
 
-/** The i32 inputs [batch, pos] that a graph may have. Keys have positions of their own: of a text in pieces, all of them. */
-export function graphInputs(prompt: Prompt): {
-  readonly tokens: Int32Array;
-  readonly positions: Int32Array;
-  readonly key_positions: Int32Array;
-  readonly mask: Int32Array;
-} {
+/** In place of a token that a loss does not count. */
+export const NOT_COUNTED = -100;
+
+/**
+ * The i32 inputs that graphs may have: [batch, pos], of an encoder [batch, source]. Keys have positions of their own: of a
+ * text in pieces, all of them.
+ */
+export function graphInputs(prompt: Prompt): { readonly [name: string]: Int32Array } {
   const mask = prompt.mask ?? prompt.tokens.map((row) => row.map(() => 1));
   const positions =
     prompt.positions ??
@@ -178,5 +211,14 @@ export function graphInputs(prompt: Prompt): {
       return row.map((real) => (real === 0 ? 0 : next++));
     });
   const flat = (rows: readonly (readonly number[])[]): Int32Array => Int32Array.from(rows.flat());
-  return { tokens: flat(prompt.tokens), positions: flat(positions), key_positions: flat(positions), mask: flat(mask) };
+  const read = {
+    tokens: flat(prompt.tokens),
+    positions: flat(positions),
+    key_positions: flat(positions),
+    mask: flat(mask),
+  };
+  if (!prompt.decoderTokens) return read;
+  const text = textOf(prompt);
+  const textMask = text.mask ?? text.tokens.map((row) => row.map(() => 1));
+  return { ...read, decoder_tokens: flat(text.tokens), decoder_mask: flat(textMask) };
 }

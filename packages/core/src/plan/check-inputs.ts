@@ -8,19 +8,30 @@ import { graphInputs, type Prompt } from './bind.ts';
  */
 export function checkInputs(graph: Graph, prompt: Prompt): void {
   checkImages(graph, prompt);
-  const inputs: { readonly [name: string]: Int32Array } = graphInputs(prompt);
-  const pos = prompt.tokens[0]?.length ?? 0;
+  checkSides(graph, prompt);
+  const inputs = graphInputs(prompt);
   for (const [name, size] of tableSizes(graph)) {
     const at = inputs[name]?.findIndex((id) => id >= size) ?? -1;
     if (at < 0) continue;
     const id = inputs[name]?.[at];
+    const pos = (name === 'decoder_tokens' ? prompt.decoderTokens : prompt.tokens)?.[0]?.length ?? 1;
     const where = `example ${Math.floor(at / pos)}, position ${at % pos}`;
     const sentence =
-      name === 'tokens'
+      name === 'tokens' || name === 'decoder_tokens'
         ? `Token ${id} in ${where} is not in the vocabulary of ${size} tokens.`
         : `The position id ${id} in ${where} lies beyond the context of ${size} tokens; use shorter prompts.`;
     throw new CircuitscopeError('out_of_range', sentence, { at: where, expected: `0 to ${size - 1}`, got: String(id) });
   }
+}
+
+/** What a decoder reads is there if the model has a decoder beside its encoder, and only then. */
+function checkSides(graph: Graph, { decoderTokens, decoderMask }: Prompt): void {
+  const wanted = graph.inputs.decoder_tokens !== undefined;
+  if (wanted ? decoderTokens !== undefined : !decoderTokens && !decoderMask) return;
+  const sentence = wanted
+    ? 'This model has a decoder that reads a text of its own; give decoderTokens too, beginning with the token that starts a text.'
+    : 'This model reads one text; it has no use for decoderTokens.';
+  throw new CircuitscopeError('bad_prompt', sentence, { at: 'decoderTokens' });
 }
 
 /** Images are there if the graph looks at some, and of its sizes; labels are one an image. */

@@ -1,13 +1,14 @@
 import { CircuitscopeError, type Readout, type Site } from '@circuitscope/schema';
-import { type Graph, GraphRewrite, type GraphWithPast } from '../graph/index.ts';
+import { type Graph, type GraphNode, GraphRewrite, type GraphWithPast } from '../graph/index.ts';
 import type { Floats } from '../tensor/index.ts';
 import { addGradients } from './add-gradients.ts';
 import { addReadout } from './add-readouts.ts';
 import { applyInterventions, type GraphIntervention, requireSite } from './apply-interventions.ts';
-import { type BindContext, type ExternalInput, graphInputs } from './bind.ts';
+import { type BindContext, type ExternalInput, graphInputs, positionSizes } from './bind.ts';
 import { lower } from './lower.ts';
 import { newPositions } from './new-positions.ts';
-import type { Program, Sizes } from './program.ts';
+import { boundShape, type Program, type Sizes } from './program.ts';
+import { type BucketRule, relativeBuckets } from './relative-buckets.ts';
 
 /** A program, and how a call makes its inputs. Depends on the graph and the plan alone, not on prompts. */
 export interface Compiled {
@@ -107,13 +108,14 @@ export function compile(request: CompileRequest): Compiled {
       const past = context.past?.length ?? 0;
       let sizes: Sizes = {
         ...rowSizes(context.batch, context.pos - past, context.variants.length, targets),
+        ...(context.source === undefined ? {} : { source: context.source }),
         ...(context.past ? { past, keys: context.pos } : {}),
       };
       const made: { [name: string]: Floats | Int32Array } = {};
       for (const { name, node, tile: level } of inputs) {
         const external = externals.get(node);
         const given = String(rewrite.node(node).attrs.name);
-        const whole = external ? external.make(context) : fixed[given];
+        const whole = external ? external.make(context) : (fixed[given] ?? madeInput(rewrite.node(node), context));
         const data =
           context.past?.state.get(given) ??
           (whole && newPositions(whole, rewrite.node(node).shape, external?.positions ?? false, context));
@@ -129,6 +131,18 @@ export function compile(request: CompileRequest): Compiled {
       return { sizes, inputs: made };
     },
   };
+}
+
+/** An input that follows from the sizes of a call alone. */
+function madeInput({ attrs, shape }: GraphNode, context: BindContext): Int32Array | undefined {
+  const { buckets } = attrs;
+  if (typeof buckets !== 'object' || buckets === null || !('count' in buckets)) return undefined;
+  const rule: BucketRule = {
+    count: Number(buckets.count),
+    maxDistance: Number(buckets.maxDistance),
+    causal: buckets.causal === true,
+  };
+  return relativeBuckets(boundShape(shape, positionSizes(context))[0] ?? 0, rule);
 }
 
 /** What the symbols of shapes are in a call. */

@@ -1,7 +1,7 @@
 import { CircuitscopeError, type Hash, type Plan } from '@circuitscope/schema';
 import { type Graph, hashGraph } from '../graph/index.ts';
 import type { Tensor } from '../tensor/index.ts';
-import { type BindContext, checkPrompt, type Prompt } from './bind.ts';
+import { type BindContext, checkPrompt, type Prompt, textOf } from './bind.ts';
 import { checkInputs } from './check-inputs.ts';
 import { Collector } from './collect-results.ts';
 import { type Compiled, compile, rowSizes } from './compile.ts';
@@ -69,7 +69,8 @@ export async function runPlan(engine: Engine, plan: Plan, prompt: Prompt, option
       'The sweep of this plan has no variants; leave the sweep out, or list some.',
     );
   }
-  const { batch, pos } = checkPrompt(prompt);
+  const sizes = checkPrompt(prompt);
+  const { batch, pos, source } = sizes;
   checkInputs(graph, prompt);
   const variants = (plan.sweep ?? [[]]).map((list) => [...plan.interventions, ...list]);
   if (prompt.grows) requireFixed(variants.flat());
@@ -90,8 +91,7 @@ export async function runPlan(engine: Engine, plan: Plan, prompt: Prompt, option
     });
     const context = (indices: readonly number[]): BindContext => ({
       prompt,
-      batch,
-      pos,
+      ...sizes,
       variants: indices,
       runs,
       artefacts,
@@ -118,12 +118,13 @@ export async function runPlan(engine: Engine, plan: Plan, prompt: Prompt, option
       options.onProgress?.(done / variants.length);
     }
   }
-  const context: BindContext = { prompt, batch, pos, variants: [0], runs, artefacts };
+  const context: BindContext = { prompt, ...sizes, variants: [0], runs, artefacts };
   const whole: Run = {
     variants: plan.sweep ? variants.length : null,
     batch,
     pos,
-    mask: prompt.mask ?? null,
+    mask: textOf(prompt).mask ?? null,
+    ...(source === undefined ? {} : { source: { pos: source, mask: prompt.mask ?? null } }),
     readouts: plan.readouts,
     results: results.finish(),
   };

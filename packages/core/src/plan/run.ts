@@ -19,6 +19,8 @@ export interface Run {
   readonly batch: number;
   readonly pos: number;
   readonly mask: readonly (readonly number[])[] | null;
+  /** What the encoder of an encoder-decoder read; `pos` and `mask` are the decoder's. */
+  readonly source?: { readonly pos: number; readonly mask: readonly (readonly number[])[] | null };
   readonly readouts: readonly Readout[];
   readonly results: readonly ReadoutResult[];
 }

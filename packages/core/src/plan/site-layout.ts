@@ -1,6 +1,6 @@
 import { CircuitscopeError, type Scope, type Site } from '@circuitscope/schema';
 import { type Dim, type GraphNode, isSquare } from '../graph/index.ts';
-import { type BindContext, type ExternalInput, resolvePositions, rowsOf } from './bind.ts';
+import { type BindContext, type ExternalInput, positionSizes, resolvePositions, rowsOf } from './bind.ts';
 import { boundShape } from './program.ts';
 import type { SiteLayout } from './values.ts';
 
@@ -32,9 +32,15 @@ export function layoutOf(node: GraphNode, site: Site, names: readonly Site[] = [
 }
 
 export function boundLayout(layout: SymbolicLayout, context: BindContext): SiteLayout {
-  const [n1 = 1, n2 = 1, n3 = 1] = boundShape(layout.dims, { pos: context.pos, keys: context.pos });
+  const [n1 = 1, n2 = 1, n3 = 1] = boundShape(layout.dims, positionSizes(context));
   // Over the places of an image no mean is taken either: its first axis is no position.
-  return { site: layout.site, names: layout.names, dims: [n1, n2, n3], pattern: layout.pattern || layout.image };
+  return {
+    site: layout.site,
+    names: layout.names,
+    symbols: layout.dims,
+    dims: [n1, n2, n3],
+    pattern: layout.pattern || layout.image,
+  };
 }
 
 type Axis = 0 | 1 | 2;
@@ -96,8 +102,9 @@ function chosen(
   const headAxis = layout.pattern ? 0 : 1;
   const posAxis = layout.pattern ? 1 : 0;
   if (axis === headAxis) return inRange(scope.head ?? all, size, 'head', layout.site);
-  if (axis === posAxis) return scope.at ? resolvePositions(scope.at, example, context) : all;
-  if (layout.pattern) return scope.key ? resolvePositions(scope.key, example, context) : all;
+  const dim = layout.dims[axis];
+  if (axis === posAxis) return scope.at ? resolvePositions(scope.at, example, context, dim) : all;
+  if (layout.pattern) return scope.key ? resolvePositions(scope.key, example, context, dim) : all;
   return inRange(scope.unit ?? all, size, 'unit', layout.site);
 }
 

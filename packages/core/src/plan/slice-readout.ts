@@ -1,4 +1,4 @@
-import type { Readout, Scope } from '@circuitscope/schema';
+import type { Pos, Readout, Scope } from '@circuitscope/schema';
 import { type Graph, GraphRewrite } from '../graph/index.ts';
 import type { Tensor } from '../tensor/index.ts';
 import { requireSite } from './apply-interventions.ts';
@@ -27,9 +27,10 @@ export function sliceReadout(
   const flat = inner.length === 1 && layout.dims[0] === 1;
   const unitAxis = layout.image || flat ? 0 : layout.heads ? 2 : 1;
   const pick = (axis: number, size: number, example: number): number[] => {
-    if (!layout.image && !flat && axis === posAxis && scope.at) return resolvePositions(scope.at, example, context);
+    const positions = (at: Pos): number[] => resolvePositions(at, example, context, layout.dims[axis as 0 | 1 | 2]);
+    if (!layout.image && !flat && axis === posAxis && scope.at) return positions(scope.at);
     if (layout.heads && axis === headAxis && scope.head) return [...scope.head];
-    if (layout.pattern && axis === 2 && scope.key) return resolvePositions(scope.key, example, context);
+    if (layout.pattern && axis === 2 && scope.key) return positions(scope.key);
     if (!layout.pattern && axis === unitAxis && scope.unit) return [...scope.unit];
     return Array.from({ length: size }, (_, index) => index);
   };

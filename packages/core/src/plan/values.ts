@@ -1,6 +1,8 @@
 import { CircuitscopeError, type Hash, type Site, type Value } from '@circuitscope/schema';
+import type { Dim } from '../graph/index.ts';
 import { type Floats, Rng, type Tensor } from '../tensor/index.ts';
-import type { BindContext } from './bind.ts';
+import { type BindContext, positionSizes } from './bind.ts';
+import { boundShape } from './program.ts';
 import { captured, type Run } from './run.ts';
 
 /** A value for a site [rows, n1, n2, n3]: `data` holds `rows` copies of [n1, n2, n3], or one row that serves all. */
@@ -13,6 +15,8 @@ export interface ResolvedValue {
 export interface SiteLayout {
   readonly site: Site;
   readonly names: readonly Site[];
+  /** The three sizes before they were bound. */
+  readonly symbols: readonly [Dim, Dim, Dim];
   readonly dims: readonly [number, number, number];
   /** Which of the three axes are positions (of the reader), heads, units or source positions. */
   readonly pattern: boolean;
@@ -82,16 +86,25 @@ function checkTokens(
   name: string,
   run: Run,
   layout: SiteLayout,
-  want: Pick<BindContext, 'batch' | 'pos' | 'prompt'>,
+  want: Pick<BindContext, 'batch' | 'pos' | 'source' | 'prompt'>,
   reached: number,
 ): boolean {
-  if (run.batch === want.batch && run.pos === want.pos) return true;
-  if (run.batch === want.batch && want.prompt.grows && run.pos < want.pos && reached <= run.pos) return false;
+  const likely = run.batch === want.batch && run.source?.pos === want.source;
+  if (likely && run.pos === want.pos) return true;
+  if (likely && want.prompt.grows && run.pos < want.pos && reached <= run.pos) return false;
   throw new CircuitscopeError(
     'shape_mismatch',
-    `The run ${name} has ${run.batch} × ${run.pos} tokens, this one ${want.batch} × ${want.pos}; values fit only prompts of equal shape.`,
-    { at: layout.site, expected: `${want.batch} × ${want.pos}`, got: `${run.batch} × ${run.pos}` },
+    `The run ${name} has ${sizeOf(run.batch, run.pos, run.source?.pos)} tokens, this one ${sizeOf(want.batch, want.pos, want.source)}; values fit only prompts of equal shape.`,
+    {
+      at: layout.site,
+      expected: sizeOf(want.batch, want.pos, want.source),
+      got: sizeOf(run.batch, run.pos, run.source?.pos),
+    },
   );
+}
+
+function sizeOf(batch: number, pos: number, source: number | undefined): string {
+  return `${batch} × ${source === undefined ? '' : `${source} → `}${pos}`;
 }
 
 /** What stands where nobody reads: zero, and −∞ among scores. */
@@ -103,12 +116,17 @@ export function valueOfPadding({ site, pattern }: Pick<SiteLayout, 'site' | 'pat
 function padded(tensor: Tensor, run: Run, layout: SiteLayout): Tensor {
   const [n1, n2, n3] = layout.dims;
   const data = like(tensor.data, run.batch * n1 * n2 * n3).fill(valueOfPadding(layout));
-  const [heads, rows, width] = layout.pattern ? [n1, run.pos, run.pos] : [1, run.pos, n2 * n3];
-  const [rowsOut, widthOut] = layout.pattern ? [n2, n3] : [n1, n2 * n3];
-  for (let block = 0; block < run.batch * heads; block++) {
-    for (let row = 0; row < rows; row++) {
-      const from = (block * rows + row) * width;
-      data.set(tensor.data.subarray(from, from + width), (block * rowsOut + row) * widthOut);
+  // Each axis as the run had it; what it lacks comes behind.
+  const [m1 = 0, m2 = 0, m3 = 0] = boundShape(
+    layout.symbols,
+    positionSizes({ pos: run.pos, source: run.source?.pos ?? 0 }),
+  );
+  for (let example = 0; example < run.batch; example++) {
+    for (let i = 0; i < m1; i++) {
+      for (let j = 0; j < m2; j++) {
+        const from = ((example * m1 + i) * m2 + j) * m3;
+        data.set(tensor.data.subarray(from, from + m3), ((example * n1 + i) * n2 + j) * n3);
+      }
     }
   }
   return { shape: [run.batch, n1, n2, n3], data };
@@ -200,8 +218,9 @@ function meanOverPositions(tensor: Tensor, layout: SiteLayout, run: Run): Resolv
   const width = n2 * n3;
   const mean = new Float64Array(width);
   let count = 0;
-  for (let token = 0; token < run.batch * run.pos; token++) {
-    if (run.mask?.[Math.floor(token / run.pos)]?.[token % run.pos] === 0) continue;
+  const text = layout.symbols[0] === 'source' ? (run.source ?? run) : run;
+  for (let token = 0; token < run.batch * text.pos; token++) {
+    if (text.mask?.[Math.floor(token / text.pos)]?.[token % text.pos] === 0) continue;
     count++;
     for (let i = 0; i < width; i++) mean[i] = (mean[i] ?? 0) + (tensor.data[token * width + i] ?? 0);
   }
