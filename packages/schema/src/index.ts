@@ -23,6 +23,7 @@ export * from './json-schema.ts';
 export * from './model.ts';
 export * from './open-record.ts';
 export * from './parse.ts';
+export * from './patching.ts';
 export * from './plan.ts';
 export * from './provenance.ts';
 export * from './readout.ts';

@@ -17,6 +17,7 @@ import { HypothesisOutcome } from './hypothesis-outcome.ts';
 import { Intervention } from './intervention.ts';
 import { Json } from './json.ts';
 import { ModelRef } from './model.ts';
+import { Patching } from './patching.ts';
 import { Plan } from './plan.ts';
 import { Provenance } from './provenance.ts';
 import { Readout } from './readout.ts';
@@ -46,6 +47,7 @@ const RECORDS = {
   intervention: Intervention,
   ledger_entry: LedgerEntry,
   model: ModelRef,
+  patching: Patching,
   plan: Plan,
   pos: Pos,
   provenance: Provenance,

@@ -4,6 +4,7 @@ import { type Hypothesis, parseHypothesis } from './hypothesis.ts';
 import { type LedgerEntry, parseLedgerEntry } from './hypothesis-ledger.ts';
 import { type HypothesisOutcome, parseHypothesisOutcome } from './hypothesis-outcome.ts';
 import type { Parsed } from './parse.ts';
+import { type Patching, parsePatching } from './patching.ts';
 import { type Plan, parsePlan } from './plan.ts';
 import { parseReport, type Report } from './report.ts';
 import { parseRunRecord, type RunRecord } from './run-record.ts';
@@ -18,6 +19,7 @@ export type StoredRecord =
   | Hypothesis
   | HypothesisOutcome
   | LedgerEntry
+  | Patching
   | Plan
   | Report
   | RunRecord
@@ -30,6 +32,7 @@ const PARSERS = {
   hypothesis: parseHypothesis,
   hypothesis_outcome: parseHypothesisOutcome,
   ledger_entry: parseLedgerEntry,
+  patching: parsePatching,
   plan: parsePlan,
   report: parseReport,
   run: parseRunRecord,

@@ -82,6 +82,7 @@ export function withSite(run: Pick<Run, 'batch' | 'pos' | 'mask'>, site: Site, t
     mask: run.mask,
     readouts: [{ kind: 'capture', at: { site } }],
     results: [{ kind: 'capture', site, tensor }],
+    multiplyAdds: 0,
   };
 }
 

@@ -11,5 +11,13 @@ export {
   interchangeAccuracy,
   type NullScore,
 } from './interchange.ts';
+export {
+  type PatchedGrid,
+  type PatchGridShape,
+  type PatchOptions,
+  type PatchResult,
+  patchGrids,
+  patchSweep,
+} from './patch-grid.ts';
 export { type Scrubbing, type ScrubNode, type ScrubOptions, type ScrubScore, scrubAlgorithm } from './scrub.ts';
 export { type WrongAlignment, wrongAlignments } from './wrong-alignments.ts';

@@ -6,6 +6,7 @@ import { type BindContext, checkPrompt, type Prompt } from './bind.ts';
 import { checkInputs } from './check-inputs.ts';
 import { Collector } from './collect-results.ts';
 import { compile } from './compile.ts';
+import { countProducts } from './count-products.ts';
 import { editWeights } from './edit-weights.ts';
 import { requireFixed } from './fix-positions.ts';
 import { groupVariants } from './group-variants.ts';
@@ -128,6 +129,7 @@ export function cachedRunner(engine: Engine, plan: Plan, options: CachedRunnerOp
         mask: added,
         readouts: plan.readouts,
         results: results.finish(),
+        multiplyAdds: countProducts(compiled.program, binding.sizes, edited.weights),
       };
       const sliced = whole.results.map((result, index) =>
         sliceReadout(graph, plan.readouts[index], result, whole, context),

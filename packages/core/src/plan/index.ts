@@ -3,6 +3,7 @@ export { type BindContext, checkPrompt, imagePrompt, type Prompt, resolvePositio
 export { type CachedRunner, type CachedRunnerOptions, cachedRunner } from './cached-runner.ts';
 export { type ChosenExecutor, chooseExecutor } from './choose-executor.ts';
 export { type Compiled, compile } from './compile.ts';
+export { countProducts } from './count-products.ts';
 export { editWeights } from './edit-weights.ts';
 export type { ExecuteOptions, Executor, ExecutorInfo } from './executor.ts';
 export { fixPositions } from './fix-positions.ts';

@@ -5,6 +5,7 @@ import { type BindContext, checkPrompt, type Prompt, textOf } from './bind.ts';
 import { checkInputs } from './check-inputs.ts';
 import { Collector } from './collect-results.ts';
 import { type Compiled, compile, rowSizes } from './compile.ts';
+import { countProducts } from './count-products.ts';
 import { editWeights } from './edit-weights.ts';
 import type { ExecuteOptions, Executor } from './executor.ts';
 import { requireFixed } from './fix-positions.ts';
@@ -79,6 +80,7 @@ export async function runPlan(engine: Engine, plan: Plan, prompt: Prompt, option
   const runs = options.runs ?? new Map<string, Run>();
   const budget = Math.min(options.memoryBytes ?? CHUNK_BYTES, CHUNK_BYTES);
   let done = 0;
+  let multiplyAdds = 0;
   for (const group of groupVariants(graph, variants)) {
     const edited = editWeights(graph, engine.weights, group.weightEdits, artefacts);
     const compiled = compile({
@@ -100,6 +102,7 @@ export async function runPlan(engine: Engine, plan: Plan, prompt: Prompt, option
     for (let start = 0; start < group.members.length; start += chunk) {
       const indices = range(start, Math.min(start + chunk, group.members.length));
       const binding = compiled.bind(context(indices));
+      multiplyAdds += countProducts(compiled.program, binding.sizes, edited.weights);
       const outputs = await engine.executor.execute(compiled.program, edited.weights, binding, {
         ...(options.signal ? { signal: options.signal } : {}),
         ...(options.threads ? { threads: options.threads } : {}),
@@ -127,6 +130,7 @@ export async function runPlan(engine: Engine, plan: Plan, prompt: Prompt, option
     ...(source === undefined ? {} : { source: { pos: source, mask: prompt.mask ?? null } }),
     readouts: plan.readouts,
     results: results.finish(),
+    multiplyAdds,
   };
   return {
     ...whole,

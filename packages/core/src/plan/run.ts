@@ -23,6 +23,8 @@ export interface Run {
   readonly source?: { readonly pos: number; readonly mask: readonly (readonly number[])[] | null };
   readonly readouts: readonly Readout[];
   readonly results: readonly ReadoutResult[];
+  /** Multiply-adds of the matrix products that were computed for it. */
+  readonly multiplyAdds: number;
 }
 
 /**
