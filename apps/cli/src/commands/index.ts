@@ -13,6 +13,7 @@ import { test } from './hypothesis/test.ts';
 import { verify } from './hypothesis/verify.ts';
 import { generate } from './model/generate.ts';
 import { inspect } from './model/inspect.ts';
+import { patch } from './model/patch.ts';
 import { run } from './model/run.ts';
 import { sites } from './model/sites.ts';
 import { serve } from './serve.ts';
@@ -30,7 +31,7 @@ import { list as listZoo } from './zoo/list.ts';
 /** Every command there is, in the order in which help lists them. */
 export const tree: Tree = {
   demo,
-  model: group('look into a model and run it', { inspect, sites, run, generate }),
+  model: group('look into a model and run it', { inspect, sites, run, generate, patch }),
   features: group('what a model represents, and where', { heads, project, latents }),
   circuit: group('which parts carry a behaviour, and the proof', {
     discover,

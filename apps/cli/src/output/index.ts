@@ -1,4 +1,5 @@
 export { byLayer } from './by-layer.ts';
+export { type HeatMap, heatMap } from './heat-map.ts';
 export * as numbers from './numbers.ts';
 export { note, print } from './print.ts';
 export { type Progress, progress } from './progress.ts';

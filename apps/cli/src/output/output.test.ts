@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { recordedIo } from '../recorded-io.ts';
-import { byLayer, numbers, oneLine, progress, properties, styleFor, table } from './index.ts';
+import { byLayer, heatMap, numbers, oneLine, progress, properties, styleFor, table } from './index.ts';
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: their absence is what is tested
 const controls = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/;
@@ -99,4 +99,29 @@ test('colour is for terminals, and NO_COLOR and TERM=dumb are obeyed', () => {
   expect(bold({ terminal: true, env: { NO_COLOR: '1' } })).toBe('x');
   expect(bold({ terminal: true, env: { NO_COLOR: '' } })).toBe('\u001b[1mx\u001b[22m');
   expect(bold({ terminal: true, env: { TERM: 'dumb' } })).toBe('x');
+});
+
+describe('heat maps', () => {
+  const map = {
+    rows: ['0', '10'],
+    columns: ['a', 'a long token'],
+    corner: 'layer',
+    values: [0, 1, null, -0.5],
+    full: 1,
+    cell: (value: number) => String(100 * value),
+  };
+
+  test('are aligned numbers where there is no colour', () => {
+    expect(heatMap(map, styleFor(recordedIo().io))).toBe(
+      'layer        a a long …\n0            0      100\n10           ·      -50\n',
+    );
+  });
+
+  test('stand on a ground of red above and blue below zero', () => {
+    const { io } = recordedIo({ terminal: true });
+    const [, first = '', second = ''] = heatMap(map, styleFor(io)).split('\n');
+    expect(first).toContain('\u001b[38;5;16;48;5;203m      100\u001b[39;49m');
+    expect(second).toContain('\u001b[38;5;16;48;5;153m      -50\u001b[39;49m');
+    expect(first.match(/48;5/g)).toHaveLength(1);
+  });
 });

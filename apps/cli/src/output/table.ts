@@ -10,11 +10,13 @@ export interface Column {
 /** Aligned columns with two spaces between. Cells are text for people: control characters in them are replaced. */
 export function table(columns: readonly Column[], rows: readonly (readonly string[])[], style: Style = plain): string {
   const cells = rows.map((row) => columns.map((_, at) => oneLine(row[at] ?? '')));
-  const widths = columns.map(({ title }, at) => Math.max(width(title), ...cells.map((row) => width(row[at] ?? ''))));
+  const widths = columns.map(({ title }, at) =>
+    Math.max(widthOf(title), ...cells.map((row) => widthOf(row[at] ?? ''))),
+  );
   const line = (row: readonly string[]) =>
     row
       .map((cell, at) => {
-        const space = ' '.repeat((widths[at] ?? 0) - width(cell));
+        const space = ' '.repeat((widths[at] ?? 0) - widthOf(cell));
         return columns[at]?.align === 'right' ? space + cell : cell + space;
       })
       .join('  ')
@@ -25,12 +27,12 @@ export function table(columns: readonly Column[], rows: readonly (readonly strin
 
 /** `name  value` lines, for the properties of one thing. */
 export function properties(rows: readonly (readonly [string, string])[]): string {
-  const left = Math.max(...rows.map(([name]) => width(name)));
-  return `${rows.map(([name, value]) => `${name}${' '.repeat(left - width(name))}  ${oneLine(value)}`).join('\n')}\n`;
+  const left = Math.max(...rows.map(([name]) => widthOf(name)));
+  return `${rows.map(([name, value]) => `${name}${' '.repeat(left - widthOf(name))}  ${oneLine(value)}`).join('\n')}\n`;
 }
 
 /** Columns of the terminal: code points, wide ones counted twice. */
-function width(text: string): number {
+export function widthOf(text: string): number {
   let columns = 0;
   for (const character of text) {
     const code = character.codePointAt(0) ?? 0;

@@ -32,6 +32,7 @@ export {
   type InductionHypothesesOptions,
   inductionHypotheses,
 } from './induction-hypotheses.ts';
+export { type PatchTaskOptions, patchTask } from './patch-task.ts';
 export { type HypothesisAct, type HypothesisActOptions, runHypothesisAct } from './run-hypothesis-act.ts';
 export { runUniversalityAct, type UniversalityActOptions } from './run-universality-act.ts';
 export { type CircuitTest, type TestCircuitOptions, testCircuit, weightEditFinding } from './test-circuit.ts';

@@ -12,6 +12,7 @@ export {
   type NullScore,
 } from './interchange.ts';
 export {
+  namedGrids,
   type PatchedGrid,
   type PatchGridShape,
   type PatchOptions,

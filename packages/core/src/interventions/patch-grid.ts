@@ -37,6 +37,12 @@ export const patchGrids = {
   ports: (['z', 'q', 'k', 'v', 'pattern'] as const).map((site) => ({ site, axes: ['layer', 'head'] })),
 } as const satisfies { readonly [name: string]: readonly PatchGridShape[] };
 
+/** A grid by name, of the places that a model has: one of attention alone has no MLP to patch. */
+export function namedGrids(graph: Graph, name: keyof typeof patchGrids): readonly PatchGridShape[] {
+  const known = new Set(graph.nodes.flatMap(({ sites }) => sites));
+  return patchGrids[name].filter(({ site }) => known.has(siteOf(site, 0)));
+}
+
 export interface PatchOptions extends Pick<RunOptions, 'signal' | 'memoryBytes' | 'threads' | 'onProgress'> {
   readonly grids: readonly PatchGridShape[];
   /** `denoise`: the corrupt prompts run, places come from the clean ones. `noise`: the other way round. */

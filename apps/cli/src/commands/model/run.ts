@@ -1,6 +1,6 @@
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { totalmem } from 'node:os';
-import { dirname, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { listSites } from '@circuitscope/core/graph';
 import { makePlan } from '@circuitscope/core/plan';
 import { CircuitscopeError, invalidRecord, type Plan, parsePlan, type Readout } from '@circuitscope/schema';
@@ -8,7 +8,9 @@ import { chooseEngine, executorDocument } from '../../choose-engine.ts';
 import { command } from '../../command.ts';
 import { list, required, shared, text } from '../../options/index.ts';
 import { byLayer, numbers, print, progress, styleFor, table } from '../../output/index.ts';
+import { outPath } from '../../output/write-once.ts';
 import { modelOption, resolveModel } from '../../resolve-model.ts';
+import { viewed, viewOption } from '../../view-option.ts';
 import { mask, promptFrom, tokenizer, tokens } from './prompt-options.ts';
 import { writeReadouts } from './write-readouts.ts';
 
@@ -18,6 +20,7 @@ export const run = command({
     'Writes one safetensors file: each captured site under its own name, other readouts of a plan as logit_diff, loss, project, top_k.values and top_k.indices. Shapes begin with [batch], and with [variant, batch] when the plan has a sweep. The file appears whole or not at all.',
   options: {
     model: modelOption,
+    view: viewOption,
     tokens,
     text: text('TEXT', 'text instead of token ids'),
     capture: list('all|SITE,…', 'sites to keep; `circuitscope model sites` lists them'),
@@ -43,20 +46,8 @@ export const run = command({
     },
   ],
   run: async (options, io) => {
-    const out = resolve(io.cwd, options.out);
-    if (existsSync(out) && !options.force) {
-      throw new CircuitscopeError(
-        'file_exists',
-        `${options.out} exists; add --force to overwrite it, or choose another name.`,
-        { at: options.out },
-      );
-    }
-    if (!existsSync(dirname(out))) {
-      throw new CircuitscopeError('missing_folder', `The folder of ${options.out} does not exist; make it first.`, {
-        at: options.out,
-      });
-    }
-    const model = await resolveModel(options.model, io);
+    const out = outPath(options.out, options.force, io);
+    const model = viewed(await resolveModel(options.model, io), options.view);
     const prompt = promptFrom(options, model, options.model, io);
     const written = options.plan === undefined ? null : readPlan(resolve(io.cwd, options.plan));
     const captures = (options.capture ?? []).flatMap((site): string[] =>
@@ -94,7 +85,7 @@ export const run = command({
     const document = {
       kind: 'model_run',
       version: 1,
-      model: { name: model.name, contentHash: await model.checkpoint.contentHash() },
+      model: { name: model.name, contentHash: await model.checkpoint.contentHash(), view: options.view },
       executor: executorDocument(engine),
       out,
       bytes,
