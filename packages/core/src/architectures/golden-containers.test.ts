@@ -37,3 +37,21 @@ describe.skipIf(!sharedFolder)(`containers${sharedFolder ? '' : ` (skipped: ${wi
     });
   }
 });
+
+describe.skipIf(!sharedFolder)(`GGUF${sharedFolder ? '' : ` (skipped: ${withoutShared})`}`, () => {
+  for (const stored of ['f32', 'f16', 'bf16', 'q8_0', 'q4_0']) {
+    test(`gpt2-${stored}.gguf: the recorded logits, in float64 and by the chosen executor`, async () => {
+      const { tokens } = sharedJson('golden/formats/gguf/case.json') as { tokens: number[][] };
+      const model = loadModel(sharedPath('golden/formats/gguf', `gpt2-${stored}.gguf`));
+      const expected = recorded('golden/formats/gguf/expected.safetensors').read(`logits/${stored}`);
+      const plan = makePlan(model.graph, { readouts: [{ kind: 'capture', at: { site: 'logits' } }] });
+      for (const [executor, bound] of [
+        [referenceExecutor({ precision: 'f64' }), 1e-9],
+        [(await chooseExecutor()).executor, 1e-4],
+      ] as const) {
+        const run = await runPlan({ graph: model.graph, weights: model.weights, executor }, plan, { tokens });
+        expect(relativeError(captured(run, 'logits'), expected)).toBeLessThan(bound);
+      }
+    });
+  }
+});

@@ -16,6 +16,7 @@ export const llama: Architecture = {
     const heads = config.size('num_attention_heads');
     const headWidth = config.size('head_dim', width / heads);
     const attentionBias = config.flag('attention_bias', false);
+    const layout = config.flag('rope_interleaved', false) ? 'adjacent' : 'half';
     const spec: DecoderSpec = {
       layers: config.size('num_hidden_layers'),
       heads,
@@ -26,7 +27,7 @@ export const llama: Architecture = {
       vocab: config.size('vocab_size'),
       context: config.size('max_position_embeddings', 2048),
       norm: { kind: 'rms', eps: config.number('rms_norm_eps', 1e-6) },
-      positions: { kind: 'rotary', base: rotaryBase(config), dims: headWidth, layout: 'half' },
+      positions: { kind: 'rotary', base: rotaryBase(config), dims: headWidth, layout },
       activation: config.oneOf(
         'hidden_act',
         { silu: 'silu', swish: 'silu', gelu_pytorch_tanh: 'gelu_tanh', gelu: 'gelu_erf', relu: 'relu' },
@@ -37,7 +38,6 @@ export const llama: Architecture = {
       scoreScale: () => 1 / Math.sqrt(headWidth),
       tied: config.flag('tie_word_embeddings', false),
     };
-    config.only('rope_interleaved', [false]);
     config.finish(bookkeeping);
     return spec;
   },

@@ -6,6 +6,7 @@ import type { Floats } from '../tensor/index.ts';
 import type { Architecture } from './architecture.ts';
 import { attentionOnly } from './attention-only.ts';
 import { buildDecoder, type DecoderSpec } from './decoder.ts';
+import { huggingFaceOf } from './gguf-names.ts';
 import { gpt2 } from './gpt2.ts';
 import { llama } from './llama.ts';
 import { llama2c } from './llama2c.ts';
@@ -33,7 +34,8 @@ export function loadModel(path: string): Model {
   return modelFromCheckpoint(checkpoint, path.replace(/\/+$/, '').split('/').slice(-2).join('/'));
 }
 
-export function modelFromCheckpoint(checkpoint: Checkpoint, name: string): Model {
+export function modelFromCheckpoint(given: Checkpoint, name: string): Model {
+  const checkpoint = given.kind === 'gguf' ? huggingFaceOf(given) : given;
   const architecture = architectures.find((candidate) => candidate.claims(checkpoint));
   if (!architecture) {
     const config = checkpoint.config;

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { basename } from 'node:path';
 import type { Hash } from '@circuitscope/schema';
+import { type BlockDtype, blockFormats, isBlockDtype } from './block-dtypes.ts';
 
 /** Types that tensors have in files. f32, bf16, f16 and f64 are weights; the others are buffers, masks, indices. */
 export type StoredDtype =
@@ -35,13 +36,20 @@ export const bytesPerEntry: Readonly<Record<StoredDtype, number>> = {
   bool: 1,
 };
 
+/** Bytes of `count` entries; no whole number where blocks are cut. */
+export function bytesOfEntries(dtype: StoredDtype | BlockDtype, count: number): number {
+  if (!isBlockDtype(dtype)) return count * bytesPerEntry[dtype];
+  const { entries, bytes } = blockFormats[dtype];
+  return (count / entries) * bytes;
+}
+
 /**
  * Where a tensor lies: little-endian; dense and row-major, so that `byteLength` = product of the shape × bytes of an entry,
  * unless `strides` says otherwise: then it is the bytes from its first entry to its last one.
  */
 export interface StoredTensor {
   readonly name: string;
-  readonly dtype: StoredDtype;
+  readonly dtype: StoredDtype | BlockDtype;
   readonly shape: readonly number[];
   /** The file that holds it; empty where `data` does. */
   readonly file: string;
@@ -63,7 +71,7 @@ export interface CheckpointFile {
 
 /** Named weights and a configuration, as their authors stored them. Opening reads headers only. */
 export interface Checkpoint {
-  readonly kind: 'huggingface' | 'pytorch' | 'npz' | 'llama2c' | 'memory';
+  readonly kind: 'huggingface' | 'pytorch' | 'npz' | 'gguf' | 'llama2c' | 'memory';
   readonly path: string;
   /** What the format says of the architecture: config.json, or the header's fields. Checked by whoever reads it. */
   readonly config: unknown;

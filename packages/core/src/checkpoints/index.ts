@@ -1,3 +1,5 @@
+export { type BlockDtype, blockFormats, isBlockDtype } from './block-dtypes.ts';
+export { fileSource } from './byte-source.ts';
 export {
   bytesPerEntry,
   type Checkpoint,
@@ -6,11 +8,13 @@ export {
   type StoredDtype,
   type StoredTensor,
 } from './checkpoint.ts';
+export { type Gguf, type GgufValue, readGguf } from './gguf.ts';
 export { openHuggingFace, openNpz, openPytorch } from './hugging-face.ts';
 export { type Llama2cConfig, openLlama2c } from './llama2c.ts';
 export { memoryCheckpoint } from './memory-checkpoint.ts';
 export { parseNpy, readNpy, readNpz } from './npy.ts';
 export { openCheckpoint } from './open-checkpoint.ts';
+export { openGguf } from './open-gguf.ts';
 export { readStored, readStoredFloat64 } from './read-stored.ts';
 export {
   parseSafetensorsHeader,

@@ -3,11 +3,12 @@ import { CircuitscopeError } from '@circuitscope/schema';
 import type { Checkpoint } from './checkpoint.ts';
 import { openHuggingFace, openNpz, openPytorch, pickleRefused } from './hugging-face.ts';
 import { openLlama2c } from './llama2c.ts';
+import { openGguf } from './open-gguf.ts';
 import { isPytorch } from './pytorch.ts';
 import { fileLength, readBytes, statOf } from './read-bytes.ts';
 
 const supported =
-  'a Hugging Face directory, a .safetensors file beside its config.json, a file of torch.save, an .npz, or a llama2.c .bin';
+  'a Hugging Face directory, a .safetensors file beside its config.json, a file of torch.save, an .npz, a .gguf, or a llama2.c .bin';
 
 /**
  * Opens a trained model: reads headers and checks them, leaves the weights on disk.
@@ -21,6 +22,7 @@ export function openCheckpoint(path: string): Checkpoint {
   if (path.endsWith('.safetensors')) return openHuggingFace(path);
   if (path.endsWith('.npz')) return openNpz(path);
   const head = readBytes(path, 0, Math.min(4, fileLength(path)));
+  if (path.endsWith('.gguf') || startsWith(head, 'GGUF')) return openGguf(path);
   if (isPytorch(head)) return openPytorch(path);
   if (isPickle(head) || /\.(pt|pth|th|ckpt|pkl)$/.test(path)) throw pickleRefused(path);
   if (path.endsWith('.bin')) return openLlama2c(path);
@@ -30,6 +32,10 @@ export function openCheckpoint(path: string): Checkpoint {
 /** A pickle of protocol 2 to 5. */
 function isPickle([first, second = 0]: Uint8Array): boolean {
   return first === 0x80 && second >= 2 && second <= 5;
+}
+
+function startsWith(head: Uint8Array, text: string): boolean {
+  return new TextDecoder('latin1').decode(head) === text;
 }
 
 function refuse(path: string, what: string): CircuitscopeError {

@@ -5,7 +5,7 @@ import { CircuitscopeError } from '@circuitscope/schema';
 import { afterAll, describe, expect, test } from 'vitest';
 import { Rng } from '../tensor/index.ts';
 import { memorySource } from './byte-source.ts';
-import { bytesPerEntry, type StoredTensor } from './checkpoint.ts';
+import { bytesOfEntries, type StoredTensor } from './checkpoint.ts';
 import { openCheckpoint } from './open-checkpoint.ts';
 import { readPytorch } from './pytorch.ts';
 import { readStored, readStoredFloat64 } from './read-stored.ts';
@@ -172,7 +172,7 @@ describe('damage', () => {
         for (const { byteOffset, byteLength, shape, dtype } of read(bytes)) {
           const count = shape.reduce((product, size) => product * size, 1);
           expect(byteOffset >= 0 && byteOffset + byteLength <= bytes.length).toBe(true);
-          expect(count * bytesPerEntry[dtype]).toBeLessThanOrEqual(byteLength);
+          expect(bytesOfEntries(dtype, count)).toBeLessThanOrEqual(byteLength);
         }
         accepted++;
       } catch (error) {

@@ -3,8 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { bytesPerEntry, type StoredDtype, type StoredTensor } from './checkpoint.ts';
+import { fromFloat16 } from './half.ts';
 import { memoryCheckpoint } from './memory-checkpoint.ts';
-import { fromFloat16, readStored, readStoredFloat64 } from './read-stored.ts';
+import { readStored, readStoredFloat64 } from './read-stored.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'circuitscope-stored-'));
 afterAll(() => rmSync(root, { recursive: true, force: true }));

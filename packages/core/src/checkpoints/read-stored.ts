@@ -1,6 +1,8 @@
 import { CircuitscopeError } from '@circuitscope/schema';
 import type { Floats } from '../tensor/index.ts';
-import { bytesPerEntry, type StoredTensor } from './checkpoint.ts';
+import { blockFormats, isBlockDtype } from './block-dtypes.ts';
+import { bytesOfEntries, bytesPerEntry, type StoredDtype, type StoredTensor } from './checkpoint.ts';
+import { fromBfloat16, fromFloat16 } from './half.ts';
 import { inflated } from './inflate.ts';
 import { allocate, checkRange, readBytes, readInto, readPieces } from './read-bytes.ts';
 
@@ -19,11 +21,12 @@ export function readStored(stored: StoredTensor): Float32Array {
     return dense(stored, out, float32);
   }
   if (stored.dtype === 'bf16' || stored.dtype === 'f16' || stored.dtype === 'f64') {
-    return dense(stored, widened(stored, float32(stored.file, count)), float32);
+    return dense(stored, widened(stored, stored.dtype, float32(stored.file, count)), float32);
   }
+  if (isBlockDtype(stored.dtype)) return dense(stored, dequantised(stored, float32(stored.file, count)), float32);
   throw new CircuitscopeError('unsupported_dtype', `${stored.name} holds ${stored.dtype}; a weight holds floats.`, {
     at: `${stored.file}: ${stored.name}`,
-    expected: 'f32, bf16, f16 or f64',
+    expected: 'f32, bf16, f16, f64 or a quantised type',
     got: stored.dtype,
   });
 }
@@ -31,8 +34,9 @@ export function readStored(stored: StoredTensor): Float32Array {
 /** The values of any stored tensor in float64. @throws CircuitscopeError `out_of_range` for an integer beyond ±(2⁵³ − 1). */
 export function readStoredFloat64(stored: StoredTensor): Float64Array {
   if (stored.data) return Float64Array.from(stored.data);
+  if (isBlockDtype(stored.dtype)) return Float64Array.from(readStored(stored));
   const out = float64(stored.file, entries(stored));
-  return dense(stored, widened(stored, out), float64);
+  return dense(stored, widened(stored, stored.dtype, out), float64);
 }
 
 const float64 = (path: string, entryCount: number) => allocate(path, entryCount, (count) => new Float64Array(count));
@@ -44,7 +48,7 @@ function entries(stored: StoredTensor): number {
   const count = shape.reduce((product, size) => product * size, 1);
   const span = strides ? 1 + shape.reduce((sum, size, axis) => sum + (size - 1) * (strides[axis] ?? 0), 0) : count;
   const consistent =
-    Number.isSafeInteger(span) && count <= span && span * bytesPerEntry[stored.dtype] === stored.byteLength;
+    Number.isSafeInteger(span) && count <= span && bytesOfEntries(stored.dtype, span) === stored.byteLength;
   if (consistent) {
     const { byteOffset, byteLength } = stored.deflated ?? stored;
     checkRange(stored.file, byteOffset, byteLength);
@@ -55,7 +59,7 @@ function entries(stored: StoredTensor): number {
     `The shape and the length of ${stored.name} disagree; open the file again.`,
     {
       at: `${stored.file}: ${stored.name}`,
-      expected: `[${shape.join(', ')}] × ${bytesPerEntry[stored.dtype]} bytes`,
+      expected: `[${shape.join(', ')}] ${stored.dtype} in ${bytesOfEntries(stored.dtype, span)} bytes`,
       got: `${stored.byteLength} bytes`,
     },
   );
@@ -87,14 +91,28 @@ function dense<T extends Floats>(
   return out;
 }
 
-function widened<T extends Floats>(stored: StoredTensor, out: T): T {
-  const width = bytesPerEntry[stored.dtype];
+function widened<T extends Floats>(stored: StoredTensor, dtype: StoredDtype, out: T): T {
+  const width = bytesPerEntry[dtype];
   pieces(stored, (piece, from) => {
     const view = new DataView(piece.buffer, piece.byteOffset, piece.byteLength);
     const start = from / width; // pieces are of 1 MiB, so it never cuts an entry
     const count = piece.byteLength / width;
-    for (let i = 0; i < count; i++) out[start + i] = entryAt(stored, view, i);
+    for (let i = 0; i < count; i++) out[start + i] = entryAt(stored, dtype, view, i);
   });
+  return out;
+}
+
+/** Block by block, from pieces of about 1 MiB that hold whole blocks. */
+function dequantised(stored: StoredTensor, out: Float32Array): Float32Array {
+  if (!isBlockDtype(stored.dtype)) return out;
+  const { entries: perBlock, bytes: blockBytes, unpack } = blockFormats[stored.dtype];
+  const blocks = out.length / perBlock;
+  const perPiece = Math.floor((1 << 20) / blockBytes);
+  for (let first = 0; first < blocks; first += perPiece) {
+    const count = Math.min(perPiece, blocks - first);
+    const piece = readBytes(stored.file, stored.byteOffset + first * blockBytes, count * blockBytes);
+    for (let i = 0; i < count; i++) unpack(piece, i * blockBytes, out, (first + i) * perBlock);
+  }
   return out;
 }
 
@@ -116,8 +134,8 @@ function unpacked({ file, name, byteOffset, byteLength, deflated }: StoredTensor
   return whole.subarray(byteOffset, byteOffset + byteLength);
 }
 
-function entryAt(stored: StoredTensor, view: DataView, i: number): number {
-  switch (stored.dtype) {
+function entryAt(stored: StoredTensor, dtype: StoredDtype, view: DataView, i: number): number {
+  switch (dtype) {
     case 'f64':
       return view.getFloat64(8 * i, true);
     case 'f32':
@@ -145,24 +163,6 @@ function entryAt(stored: StoredTensor, view: DataView, i: number): number {
     case 'bool':
       return view.getUint8(i) === 0 ? 0 : 1;
   }
-}
-
-const bits = new DataView(new ArrayBuffer(4));
-
-/** bfloat16 is the upper half of a float32. */
-function fromBfloat16(half: number): number {
-  bits.setUint32(0, half << 16);
-  return bits.getFloat32(0);
-}
-
-/** IEEE binary16: 1 sign, 5 exponent (bias 15), 10 fraction bits; every value is a float32. */
-export function fromFloat16(half: number): number {
-  const sign = half & 0x8000 ? -1 : 1;
-  const exponent = (half >> 10) & 0x1f;
-  const fraction = half & 0x3ff;
-  if (exponent === 0) return sign * fraction * 2 ** -24;
-  if (exponent === 0x1f) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
-  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
 }
 
 function safe(stored: StoredTensor, value: bigint): number {
