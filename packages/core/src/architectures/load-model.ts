@@ -11,6 +11,13 @@ import { gpt2 } from './gpt2.ts';
 import { llama } from './llama.ts';
 import { llama2c } from './llama2c.ts';
 import { storedWeights } from './stored-weights.ts';
+import { transformerLens } from './transformerlens.ts';
+import {
+  hasTransformerLensNames,
+  transformerLensBuffers,
+  transformerLensSources,
+  transformerLensSpec,
+} from './transformerlens-weights.ts';
 
 /** A checkpoint as a graph over named weights; nothing is read yet but headers. */
 export interface Model {
@@ -26,7 +33,7 @@ export interface Model {
   readonly view?: 'raw' | 'folded';
 }
 
-const architectures: readonly Architecture[] = [llama2c, gpt2, llama, attentionOnly];
+const architectures: readonly Architecture[] = [llama2c, gpt2, llama, attentionOnly, transformerLens];
 
 /** Opens a checkpoint on disk. @throws CircuitscopeError for anything that cannot be run exactly. */
 export function loadModel(path: string): Model {
@@ -54,9 +61,12 @@ export function modelFromCheckpoint(given: Checkpoint, name: string): Model {
       },
     );
   }
-  const spec = checkSpec(architecture.spec(checkpoint), checkpoint.path);
-  const sources = architecture.sources(checkpoint, spec);
-  const { weights, parameters } = storedWeights(checkpoint, sources, architecture.ignorable);
+  const lens = hasTransformerLensNames(checkpoint);
+  const familySpec = architecture.spec(checkpoint);
+  const spec = checkSpec(lens ? transformerLensSpec(checkpoint, familySpec) : familySpec, checkpoint.path);
+  const sources = (lens ? transformerLensSources : architecture.sources)(checkpoint, spec);
+  const ignorable = lens ? transformerLensBuffers : architecture.ignorable;
+  const { weights, parameters } = storedWeights(checkpoint, sources, ignorable);
   const all = new Map([...weights, ...rotaryTables(spec).map((table) => [table.name, table] as const)]);
   return {
     name,
