@@ -45,6 +45,7 @@ export const rooms = [
   'architectures',
   'tokens',
   'statistics',
+  'lens',
   'features',
   'dictionaries',
   'circuits',
@@ -53,7 +54,7 @@ export const rooms = [
   'experiments',
   'training',
 ] as const;
-const firstAnalysis = rooms.indexOf('features');
+const firstAnalysis = rooms.indexOf('lens');
 
 /** The one file of core that may load the addon, and only when it runs. */
 const chooser = 'packages/core/src/kernels/choose.ts';

@@ -9,6 +9,7 @@ export * from './features/index.ts';
 export * from './graph/index.ts';
 export * from './interventions/index.ts';
 export * from './kernels/index.ts';
+export * from './lens/index.ts';
 export * from './plan/index.ts';
 export * from './statistics/index.ts';
 export * from './tensor/index.ts';
