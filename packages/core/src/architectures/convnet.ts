@@ -1,5 +1,5 @@
 import { CircuitscopeError } from '@circuitscope/schema';
-import { type Checkpoint, openCheckpoint, readStored } from '../checkpoints/index.ts';
+import { type Checkpoint, isOnnxNet, openCheckpoint, readStored } from '../checkpoints/index.ts';
 import type { Graph } from '../graph/index.ts';
 import type { Weight, Weights } from '../plan/index.ts';
 import type { Floats } from '../tensor/index.ts';
@@ -13,11 +13,12 @@ import {
   resnetSpec,
 } from './convnet-spec.ts';
 import { modelType } from './gpt2.ts';
+import { onnxConvnet } from './onnx-layers.ts';
 
 /** A convolution net as a graph over named weights; weights are read when they are first asked for. */
 export interface ConvnetModel {
   readonly name: string;
-  readonly architecture: 'convnet' | 'resnet';
+  readonly architecture: 'convnet' | 'resnet' | 'onnx';
   readonly spec: ConvnetSpec;
   readonly graph: Graph;
   readonly weights: Weights;
@@ -36,21 +37,32 @@ export function loadConvnet(path: string, options: ConvnetOptions = {}): Convnet
   return convnetFromCheckpoint(openCheckpoint(path), path.replace(/\/+$/, '').split('/').slice(-2).join('/'), options);
 }
 
-export function convnetFromCheckpoint(
-  checkpoint: Checkpoint,
-  name: string,
-  options: ConvnetOptions = {},
-): ConvnetModel {
-  const architecture = modelType(checkpoint);
+export function convnetFromCheckpoint(given: Checkpoint, name: string, options: ConvnetOptions = {}): ConvnetModel {
+  const { config: net } = given;
+  if (isOnnxNet(net)) {
+    const { spec, checkpoint } = onnxConvnet(given, net);
+    return convnetOf('onnx', spec, checkpoint, name);
+  }
+  const architecture = modelType(given);
   if (architecture !== 'convnet' && architecture !== 'resnet') {
-    throw new CircuitscopeError('unsupported_architecture', `${checkpoint.path} is not a convolution net.`, {
-      at: checkpoint.path,
-      expected: 'convnet, resnet',
+    throw new CircuitscopeError('unsupported_architecture', `${given.path} is not a convolution net.`, {
+      at: given.path,
+      expected: 'convnet, resnet, onnx',
       got: String(architecture).slice(0, 60),
     });
   }
-  const config = ConfigReader.of(checkpoint);
+  const config = ConfigReader.of(given);
   const spec = architecture === 'resnet' ? resnetSpec(config, options.size ?? [224, 224]) : sequentialSpec(config);
+  return convnetOf(architecture, spec, given, name);
+}
+
+/** The graph of a spec, over tensors of a checkpoint that stand under the paths of its layers. */
+function convnetOf(
+  architecture: ConvnetModel['architecture'],
+  spec: ConvnetSpec,
+  checkpoint: Checkpoint,
+  name: string,
+): ConvnetModel {
   const graph = buildConvnet(spec);
   const weights = new Map<string, Weight>();
   const used = new Set<string>();

@@ -71,7 +71,7 @@ export interface CheckpointFile {
 
 /** Named weights and a configuration, as their authors stored them. Opening reads headers only. */
 export interface Checkpoint {
-  readonly kind: 'huggingface' | 'pytorch' | 'npz' | 'gguf' | 'llama2c' | 'memory';
+  readonly kind: 'huggingface' | 'pytorch' | 'npz' | 'gguf' | 'onnx' | 'llama2c' | 'memory';
   readonly path: string;
   /** What the format says of the architecture: config.json, or the header's fields. Checked by whoever reads it. */
   readonly config: unknown;

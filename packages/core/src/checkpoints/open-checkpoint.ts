@@ -3,12 +3,13 @@ import { CircuitscopeError } from '@circuitscope/schema';
 import type { Checkpoint } from './checkpoint.ts';
 import { openHuggingFace, openNpz, openPytorch, pickleRefused } from './hugging-face.ts';
 import { openLlama2c } from './llama2c.ts';
+import { openOnnx } from './onnx.ts';
 import { openGguf } from './open-gguf.ts';
 import { isPytorch } from './pytorch.ts';
 import { fileLength, readBytes, statOf } from './read-bytes.ts';
 
 const supported =
-  'a Hugging Face directory, a .safetensors file beside its config.json, a file of torch.save, an .npz, a .gguf, or a llama2.c .bin';
+  'a Hugging Face directory, a .safetensors file beside its config.json, a file of torch.save, an .npz, a .gguf, an .onnx, or a llama2.c .bin';
 
 /**
  * Opens a trained model: reads headers and checks them, leaves the weights on disk.
@@ -21,6 +22,7 @@ export function openCheckpoint(path: string): Checkpoint {
     throw refuse(path, 'is one shard of several; give its directory');
   if (path.endsWith('.safetensors')) return openHuggingFace(path);
   if (path.endsWith('.npz')) return openNpz(path);
+  if (path.endsWith('.onnx')) return openOnnx(path);
   const head = readBytes(path, 0, Math.min(4, fileLength(path)));
   if (path.endsWith('.gguf') || startsWith(head, 'GGUF')) return openGguf(path);
   if (isPytorch(head)) return openPytorch(path);
