@@ -1,11 +1,11 @@
-import { engineFor, type Model } from '@circuitscope/core/architectures';
+import { type AnyModel, engineFor } from '@circuitscope/core/architectures';
 import { chooseExecutor, type Engine } from '@circuitscope/core/plan';
 import type { Json } from '@circuitscope/schema';
 import type { Io } from './io.ts';
 import { note } from './output/index.ts';
 
 /** The engine that a command computes with. On a terminal it is said when that is the slow one. */
-export async function chooseEngine(model: Model, io: Io): Promise<Engine> {
+export async function chooseEngine(model: AnyModel, io: Io): Promise<Engine> {
   const { executor, fallbackReason } = await chooseExecutor();
   if (fallbackReason !== null && io.stderr.isTerminal)
     note(io, `The reference executor computes, slowly: ${fallbackReason}.`);

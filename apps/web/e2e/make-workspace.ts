@@ -11,7 +11,7 @@ import {
 } from '@circuitscope/core';
 import { type Circuit, Circuit as CircuitSchema, type Hash, mustParse } from '@circuitscope/schema';
 import { closeWorkspace, openWorkspace, putRecord, saveRun, storeLocked, storeOutcome } from '@circuitscope/workspace';
-import { openModel } from '@circuitscope/zoo';
+import { openDecoder } from '@circuitscope/zoo';
 import fixture from './fixtures/circuit.json' with { type: 'json' };
 
 /** Text that would act if a page ever took it for markup. */
@@ -32,7 +32,7 @@ export async function makeWorkspace(): Promise<TestWorkspace> {
   const folder = mkdtempSync(join(tmpdir(), 'circuitscope-web-'));
   const workspace = openWorkspace(folder);
   const source = 'zoo:induction-handwritten';
-  const { model, member } = await openModel(source);
+  const { model, member } = await openDecoder(source);
   if (!member) throw new Error('the zoo has no hand-written induction');
   const task = {
     ...member.task({ seed: 7, examples: 24 }),
@@ -75,7 +75,7 @@ export async function makeWorkspace(): Promise<TestWorkspace> {
   const twins = await Promise.all(
     ['induction-handwritten', 'induction-handwritten-rotated'].map(async (id) => ({
       id,
-      model: (await openModel(`zoo:${id}`)).model,
+      model: (await openDecoder(`zoo:${id}`)).model,
     })),
   );
   const comparison = await runUniversalityAct({
@@ -86,7 +86,7 @@ export async function makeWorkspace(): Promise<TestWorkspace> {
     draws: 19,
   });
   putRecord(workspace, comparison);
-  const trained = (await openModel('zoo:induction-attn-2l/seed-0')).model;
+  const trained = (await openDecoder('zoo:induction-attn-2l/seed-0')).model;
   const at = '2026-11-20T12:34:56.000Z';
   const act = await runHypothesisAct(engineFor(trained, executor), trained, {
     bos: 0,

@@ -1,8 +1,8 @@
 import {
+  decoderFromCheckpoint,
   type GraphNode,
   type Model,
   memoryCheckpoint,
-  modelFromCheckpoint,
   Rng,
   type Tensor,
 } from '@circuitscope/core';
@@ -127,7 +127,7 @@ export function handTransformer(hand: HandTransformer): Model {
     ...(inner > 0 ? { d_mlp: inner, act_fn: 'relu' } : {}),
     ...(gated ? { gated_mlp: true } : {}),
   };
-  const model = modelFromCheckpoint(memoryCheckpoint(`zoo:${name}`, config, tensors), `zoo:${name}`);
+  const model = decoderFromCheckpoint(memoryCheckpoint(`zoo:${name}`, config, tensors), `zoo:${name}`);
   return { ...model, graph: { ...model.graph, nodes: model.graph.nodes.map((node) => adapted(node, hand)) } };
 }
 

@@ -13,7 +13,7 @@ export { type InfluenceGraph, twelveNodes } from './influence-graph.ts';
 export { keptTrainings } from './kept-trainings.ts';
 export { linearMembers } from './linear-models.ts';
 export { type ModularAddition, modularAddition, modularAddition13, modularAddition113 } from './modular-addition.ts';
-export { openModel, zooMember, zooMembers } from './open-model.ts';
+export { openDecoder, openModel, zooMember, zooMembers } from './open-model.ts';
 export * from './rasp/index.ts';
 export { zooRecipe, zooRecipes } from './recipes/index.ts';
 export { repeatedPermutations } from './repeated-permutations.ts';

@@ -1,4 +1,4 @@
-import { loadModel, type Model } from '@circuitscope/core';
+import { type AnyModel, type ConvnetOptions, loadModel, type Model, requireDecoder } from '@circuitscope/core';
 import { CircuitscopeError } from '@circuitscope/schema';
 import { handwrittenInduction, inductionWithDistractors, rotatedInduction } from './handwritten-induction.ts';
 import { linearMembers } from './linear-models.ts';
@@ -38,9 +38,26 @@ export function zooMember(name: string): ZooMember {
   });
 }
 
-/** Opens `zoo:NAME`, or a checkpoint at a path. */
-export async function openModel(source: string): Promise<{ readonly model: Model; readonly member: ZooMember | null }> {
-  if (!source.startsWith('zoo:')) return { model: loadModel(source), member: null };
+/**
+ * Opens `zoo:NAME`, or a checkpoint at a path, of whatever kind.
+ * @param options for nets that look at images: their size, where a checkpoint does not say it
+ */
+export async function openModel(
+  source: string,
+  options: ConvnetOptions = {},
+): Promise<{ readonly model: AnyModel; readonly member: ZooMember | null }> {
+  if (!source.startsWith('zoo:')) return { model: loadModel(source, options), member: null };
   const member = zooMember(source.slice('zoo:'.length));
   return { model: member.model(), member };
+}
+
+/**
+ * Opens a decoder: `zoo:NAME`, or a checkpoint at a path.
+ * @throws CircuitscopeError `unsupported_architecture` for other kinds of models
+ */
+export async function openDecoder(
+  source: string,
+): Promise<{ readonly model: Model; readonly member: ZooMember | null }> {
+  const { model, member } = await openModel(source);
+  return { model: requireDecoder(model), member };
 }

@@ -1,6 +1,6 @@
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { loadModel } from '@circuitscope/core';
+import { loadDecoder } from '@circuitscope/core';
 import { modularAddition } from './modular-addition.ts';
 import { ADDITION_PRIME } from './recipes/modular-addition.ts';
 import type { ZooMember } from './zoo-member.ts';
@@ -19,7 +19,7 @@ export function trainedAddition(seed: number): ZooMember {
     name,
     title: `Addition modulo ${ADDITION_PRIME}, learnt (seed ${seed})`,
     made: `A one-layer transformer of width 128, trained on 40 % of all pairs: circuitscope train modular-addition --seed ${seed}.`,
-    model: () => ({ ...loadModel(join(trained, `seed-${seed}`)), name: `zoo:${name}` }),
+    model: () => ({ ...loadDecoder(join(trained, `seed-${seed}`)), name: `zoo:${name}` }),
     task,
     truth: [],
     bos,

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { loadModel, repeatedRandomTask } from '@circuitscope/core';
+import { loadDecoder, repeatedRandomTask } from '@circuitscope/core';
 import { learntInduction } from './learnt-induction.ts';
 import type { ZooMember } from './zoo-member.ts';
 
@@ -25,7 +25,7 @@ function member(family: string, seed: number, what: string): ZooMember {
     name,
     title: `Induction, learnt (${family}, seed ${seed})`,
     made: `${what}, trained on text-like sequences with repeats: circuitscope train ${family} --seed ${seed}.`,
-    model: () => ({ ...loadModel(join(trained, family, `seed-${seed}`)), name: `zoo:${name}` }),
+    model: () => ({ ...loadDecoder(join(trained, family, `seed-${seed}`)), name: `zoo:${name}` }),
     task: ({ seed: taskSeed, examples }) =>
       repeatedRandomTask({ name: 'induction', vocab: 256, bos: 0, half: 20, seed: taskSeed, examples }),
     truth: [],

@@ -1,6 +1,6 @@
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type CausalProgram, type CausalValue, loadModel, Rng } from '@circuitscope/core';
+import { type CausalProgram, type CausalValue, loadDecoder, Rng } from '@circuitscope/core';
 import { type Alignment, CircuitscopeError, parseEdgeLabel } from '@circuitscope/schema';
 import { sorting } from './recipes/sorting.ts';
 import { sortedList } from './recipes/sorting-tables.ts';
@@ -20,7 +20,7 @@ export function trainedSorting(seed: number): ZooMember {
     name,
     title: `Sorting, learnt (seed ${seed})`,
     made: `A one-layer attention-only model with one head, trained to sort: circuitscope train sorting --seed ${seed}.`,
-    model: () => ({ ...loadModel(join(trained, `seed-${seed}`)), name: `zoo:${name}` }),
+    model: () => ({ ...loadDecoder(join(trained, `seed-${seed}`)), name: `zoo:${name}` }),
     task: ({ seed: taskSeed, examples }) => {
       const rng = new Rng(taskSeed, 'zoo/sorting/task');
       return {

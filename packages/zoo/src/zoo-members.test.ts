@@ -1,13 +1,13 @@
 import { chooseExecutor, engineFor, scoreHeads, taskData } from '@circuitscope/core';
 import { mustParse, Task } from '@circuitscope/schema';
 import { describe, expect, test } from 'vitest';
-import { openModel, zooMember, zooMembers } from './open-model.ts';
+import { openDecoder, zooMember, zooMembers } from './open-model.ts';
 import { TRAINED_SEEDS, trainedInduction } from './trained-induction.ts';
 
 describe('every member of the zoo', () => {
   for (const member of zooMembers) {
     test(`${member.name} opens by its name and brings a valid task that fits it`, async () => {
-      const { model, member: found } = await openModel(`zoo:${member.name}`);
+      const { model, member: found } = await openDecoder(`zoo:${member.name}`);
       expect(found).toBe(member);
       expect(model.name).toBe(`zoo:${member.name}`);
       expect(member.tokens).toHaveLength(model.spec.vocab);

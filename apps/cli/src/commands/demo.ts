@@ -2,7 +2,7 @@ import { type Act, acts, decompose, edgesOf, engineFor, type HypothesisAct, type
 import { chooseExecutor, type Executor } from '@circuitscope/core/plan';
 import { CircuitscopeError, type Comparison } from '@circuitscope/schema';
 import type { Workspace } from '@circuitscope/workspace';
-import { familyName, inductionGroups, openModel, type ZooMember } from '@circuitscope/zoo';
+import { familyName, inductionGroups, openDecoder, type ZooMember } from '@circuitscope/zoo';
 import { command } from '../command.ts';
 import { compareAndKeep } from '../examine/compare-and-keep.ts';
 import { comparisonText } from '../examine/comparison-text.ts';
@@ -70,7 +70,7 @@ export const demo = command({
   ],
   run: async (options, io, line) => {
     const source = modelSource(options.model, io);
-    const { model, member } = await openModel(source);
+    const { model, member } = await openDecoder(source);
     const { executor, fallbackReason } = await chooseExecutor();
     if (fallbackReason !== null) note(io, `The reference executor computes, slowly: ${fallbackReason}.`);
     const start = performance.now();

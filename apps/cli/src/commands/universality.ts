@@ -2,7 +2,7 @@ import { basename } from 'node:path';
 import { inductionInitialiser, type ModelGroup } from '@circuitscope/core';
 import { chooseExecutor } from '@circuitscope/core/plan';
 import { CircuitscopeError } from '@circuitscope/schema';
-import { familyName, inductionGroups, openModel, seedFamilies } from '@circuitscope/zoo';
+import { familyName, inductionGroups, openDecoder, seedFamilies } from '@circuitscope/zoo';
 import { command } from '../command.ts';
 import { compareAndKeep } from '../examine/compare-and-keep.ts';
 import { comparisonText, matchedText } from '../examine/comparison-text.ts';
@@ -77,10 +77,10 @@ function familyGroups(asked: string | undefined): readonly ModelGroup[] {
 
 async function ownGroup(list: string, io: Io): Promise<ModelGroup> {
   const paths = list.split(',').map((path) => path.trim());
-  const models: { readonly id: string; readonly model: Awaited<ReturnType<typeof openModel>>['model'] }[] = [];
+  const models: { readonly id: string; readonly model: Awaited<ReturnType<typeof openDecoder>>['model'] }[] = [];
   let bos: number | null = null;
   for (const path of paths) {
-    const { model, member } = await openModel(modelSource(path, io));
+    const { model, member } = await openDecoder(modelSource(path, io));
     bos = member ? member.bos : bosOf(model);
     const id = member?.name ?? basename(path);
     models.push({ id: models.some((one) => one.id === id) ? path : id, model });

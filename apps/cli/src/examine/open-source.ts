@@ -1,5 +1,5 @@
 import type { Model } from '@circuitscope/core';
-import { openModel, type ZooMember } from '@circuitscope/zoo';
+import { openDecoder, type ZooMember } from '@circuitscope/zoo';
 import type { Io } from '../io.ts';
 import { modelSource } from './model-source.ts';
 import { bosOf } from './task-for-model.ts';
@@ -16,7 +16,7 @@ export interface OpenSource {
 /** Opens what `--model` names, with what the zoo or its config knows of it. */
 export async function openSource(given: string, io: Io): Promise<OpenSource> {
   const source = modelSource(given, io);
-  const { model, member } = await openModel(source);
+  const { model, member } = await openDecoder(source);
   return { source, model, member, bos: member ? member.bos : bosOf(model) };
 }
 

@@ -3,7 +3,7 @@ import { memoryCheckpoint } from '../checkpoints/index.ts';
 import { decompose } from '../graph/index.ts';
 import { captured, makePlan, referenceExecutor, runPlan } from '../plan/index.ts';
 import { Rng, type Tensor } from '../tensor/index.ts';
-import { engineFor, type Model, modelFromCheckpoint } from './load-model.ts';
+import { decoderFromCheckpoint, engineFor, type Model } from './load-model.ts';
 
 const WIDTH = 4;
 const INNER = 3;
@@ -32,7 +32,7 @@ function toy(config: object, more: { readonly [name: string]: readonly number[] 
     n_ctx: 6,
     use_attn_scale: false,
   };
-  return modelFromCheckpoint(memoryCheckpoint('toy', { ...base, ...config }, tensors), 'toy');
+  return decoderFromCheckpoint(memoryCheckpoint('toy', { ...base, ...config }, tensors), 'toy');
 }
 
 const plain = { 'blocks.0.mlp.W_in': [WIDTH, INNER], 'blocks.0.mlp.W_out': [INNER, WIDTH] };

@@ -19,7 +19,7 @@ import { onnxConvnet } from './onnx-layers.ts';
 export interface ConvnetModel {
   readonly name: string;
   readonly architecture: 'convnet' | 'resnet' | 'onnx';
-  readonly spec: ConvnetSpec;
+  readonly spec: ConvnetSpec & { readonly kind: 'convnet' };
   readonly graph: Graph;
   readonly weights: Weights;
   readonly checkpoint: Checkpoint;
@@ -35,6 +35,13 @@ export interface ConvnetOptions {
 /** Opens a convolution net on disk. @throws CircuitscopeError for anything that cannot be run exactly */
 export function loadConvnet(path: string, options: ConvnetOptions = {}): ConvnetModel {
   return convnetFromCheckpoint(openCheckpoint(path), path.replace(/\/+$/, '').split('/').slice(-2).join('/'), options);
+}
+
+/** Names of the architectures that are convolution nets. */
+export const convnets = [{ name: 'convnet' }, { name: 'resnet' }, { name: 'onnx' }] as const;
+
+export function isConvnet(checkpoint: Checkpoint): boolean {
+  return isOnnxNet(checkpoint.config) || convnets.some(({ name }) => name === modelType(checkpoint));
 }
 
 export function convnetFromCheckpoint(given: Checkpoint, name: string, options: ConvnetOptions = {}): ConvnetModel {
@@ -127,7 +134,7 @@ function convnetOf(
     (sum, tensor) => sum + (checkpoint.tensors.get(tensor)?.shape ?? []).reduce((a, b) => a * b, 1),
     0,
   );
-  return { name, architecture, spec, graph, weights, checkpoint, parameters };
+  return { name, architecture, spec: { kind: 'convnet', ...spec }, graph, weights, checkpoint, parameters };
 }
 
 /** A net in memory, from its modules: for tests and for nets that were just trained. */

@@ -4,7 +4,7 @@ import { chooseExecutor, type Executor, makePlan, type Prompt, referenceExecutor
 import type { Tensor } from '../tensor/index.ts';
 import { gpt2 } from './gpt2.ts';
 import { llama } from './llama.ts';
-import { loadModel } from './load-model.ts';
+import { loadDecoder } from './load-model.ts';
 import { recorded, relativeError, sharedFolder, sharedJson, sharedPath, withoutShared } from './shared-data.ts';
 
 // Gradients of the mean loss and of the mean logit difference, which PyTorch computed in float64, with respect to sites
@@ -37,7 +37,7 @@ describe.skipIf(!sharedFolder)(`recorded gradients${sharedFolder ? '' : ` (skipp
   for (const { name: family, architecture } of families) {
     for (const { name, get, double } of executors) {
       test(`${family}: every recorded gradient agrees, computed by ${name}`, async () => {
-        const model = loadModel(sharedPath('golden/models', family));
+        const model = loadDecoder(sharedPath('golden/models', family));
         const sources = architecture.sources(model.checkpoint, model.spec);
         const { runs, tolerance } = sharedJson('golden/models', family, 'case.json') as Case;
         const engine = { graph: model.graph, weights: model.weights, executor: await get() };

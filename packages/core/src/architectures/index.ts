@@ -1,3 +1,4 @@
+export { type AnyModel, isDecoder, type ModelKind, requireDecoder } from './any-model.ts';
 export { buildConvnet } from './build-convnet.ts';
 export {
   type ConvnetModel,
@@ -10,12 +11,18 @@ export {
 export { type ConvnetLayer, type ConvnetSpec, layersFromModules, type ModuleEntry } from './convnet-spec.ts';
 export type { DecoderSpec } from './decoder.ts';
 export { type ConvnetDecomposition, type ConvnetReader, decomposeConvnet } from './decompose-convnet.ts';
+export { buildEncoder, type EncoderSpec } from './encoder.ts';
 export { buildEncoderDecoder, type EncoderDecoderSpec } from './encoder-decoder.ts';
 export { type FoldedGraph, type Folding, foldGraph } from './fold-graph.ts';
+export type { EncoderModel } from './load-encoder.ts';
+export type { EncoderDecoderModel } from './load-encoder-decoder.ts';
 export {
-  type EncoderDecoderModel,
-  encoderDecoderFromCheckpoint,
-  loadEncoderDecoder,
-} from './load-encoder-decoder.ts';
-export { engineFor, loadModel, type Model, modelFromCheckpoint, modelRef } from './load-model.ts';
+  decoderFromCheckpoint,
+  engineFor,
+  loadDecoder,
+  loadModel,
+  type Model,
+  modelFromCheckpoint,
+  modelRef,
+} from './load-model.ts';
 export { type ModelView, type ViewedModel, viewModel } from './views.ts';

@@ -1,5 +1,5 @@
 import { memoryCheckpoint, readSafetensorsHeader, readStored } from '../checkpoints/index.ts';
-import { loadModel, type Model, modelFromCheckpoint } from './load-model.ts';
+import { decoderFromCheckpoint, loadDecoder, type Model } from './load-model.ts';
 import { sharedFolder, sharedJson, sharedPath } from './shared-data.ts';
 
 // For tests: models whose activations, decompositions and patching grids TransformerLens recorded in float64.
@@ -20,7 +20,7 @@ export function lensCase(name: string): LensCase {
 }
 
 export function lensModel(name: string): Model {
-  if (!name.startsWith('toy-')) return loadModel(sharedPath('golden/models', name));
+  if (!name.startsWith('toy-')) return loadDecoder(sharedPath('golden/models', name));
   const config = sharedJson('golden/lens', name, 'cfg.json');
   const all = Object.entries(config as object);
   const normed = all.some(([key, value]) => key === 'normalization_type' && value !== null);
@@ -28,7 +28,7 @@ export function lensModel(name: string): Model {
   const { tensors } = readSafetensorsHeader(sharedPath('golden/lens', name, 'model.safetensors'));
   const stored = new Map(tensors.map((one) => [one.name, { shape: one.shape, data: readStored(one) }]));
   const toy = { ...Object.fromEntries(known), model_type: 'attention_only' };
-  return modelFromCheckpoint(memoryCheckpoint(name, toy, stored), name);
+  return decoderFromCheckpoint(memoryCheckpoint(name, toy, stored), name);
 }
 
 /** TransformerLens's names for values that have another name here. */

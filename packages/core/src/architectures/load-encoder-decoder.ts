@@ -1,5 +1,5 @@
 import { CircuitscopeError } from '@circuitscope/schema';
-import { type Checkpoint, openCheckpoint } from '../checkpoints/index.ts';
+import type { Checkpoint } from '../checkpoints/index.ts';
 import type { Graph } from '../graph/index.ts';
 import type { Weights } from '../plan/index.ts';
 import { buildEncoderDecoder, type EncoderDecoderSpec } from './encoder-decoder.ts';
@@ -17,18 +17,8 @@ export interface EncoderDecoderModel {
   readonly parameters: number;
 }
 
-/** Opens an encoder-decoder on disk. @throws CircuitscopeError for anything that cannot be run exactly. */
-export function loadEncoderDecoder(path: string): EncoderDecoderModel {
-  return encoderDecoderFromCheckpoint(openCheckpoint(path), path.replace(/\/+$/, '').split('/').slice(-2).join('/'));
-}
-
+/** @throws CircuitscopeError for anything that cannot be run exactly */
 export function encoderDecoderFromCheckpoint(checkpoint: Checkpoint, name: string): EncoderDecoderModel {
-  if (!t5.claims(checkpoint)) {
-    throw new CircuitscopeError('unsupported_architecture', `${checkpoint.path} is not an encoder-decoder.`, {
-      at: checkpoint.path,
-      expected: t5.name,
-    });
-  }
   const spec = checkSpec(t5.spec(checkpoint), checkpoint.path);
   const { weights, parameters } = storedWeights(checkpoint, t5.sources(checkpoint, spec), t5.ignorable);
   return { name, architecture: t5.name, spec, graph: buildEncoderDecoder(spec), weights, checkpoint, parameters };

@@ -7,7 +7,7 @@ import type { StoredTensor } from '../checkpoints/index.ts';
 import { hashGraph } from '../graph/index.ts';
 import { smallModels } from '../plan/fixtures/small-models.ts';
 import { captured, chooseExecutor, makePlan, readWeight, referenceExecutor, runPlan } from '../plan/index.ts';
-import { engineFor, loadModel, type Model, modelFromCheckpoint, modelRef } from './load-model.ts';
+import { decoderFromCheckpoint, engineFor, loadDecoder, type Model, modelRef } from './load-model.ts';
 import { recorded, relativeError, sharedFolder, sharedJson, sharedPath, withoutShared } from './shared-data.ts';
 
 const skipped = sharedFolder ? '' : ` (skipped: ${withoutShared})`;
@@ -30,7 +30,7 @@ function reload(model: Model, config: object, change: (tensors: Tensors) => void
   const tensors: Tensors = new Map(model.checkpoint.tensors);
   change(tensors);
   const own = typeof model.checkpoint.config === 'object' ? model.checkpoint.config : {};
-  return modelFromCheckpoint({ ...model.checkpoint, config: { ...own, ...config }, tensors }, model.name);
+  return decoderFromCheckpoint({ ...model.checkpoint, config: { ...own, ...config }, tensors }, model.name);
 }
 
 describe('a config', () => {
@@ -201,7 +201,7 @@ describe.skipIf(!sharedFolder)(`recorded checkpoints${skipped}`, () => {
     const into = mkdtempSync(join(folder, `${family}-`));
     copyFileSync(join(from, 'config.v5.json'), join(into, 'config.json'));
     symlinkSync(join(from, 'model.safetensors'), join(into, 'model.safetensors'));
-    const [old, fresh] = [loadModel(from), loadModel(into)];
+    const [old, fresh] = [loadDecoder(from), loadDecoder(into)];
     expect(hashGraph(fresh.graph)).toBe(hashGraph(old.graph));
     const plain = ({ scoreScale, ...rest }: Model['spec']) => ({ ...rest, scales: [0, 1, 2].map(scoreScale) });
     expect(plain(fresh.spec)).toEqual(plain(old.spec));
@@ -212,7 +212,7 @@ describe.skipIf(!sharedFolder)(`recorded checkpoints${skipped}`, () => {
     const others = readdirSync(sharedPath('golden/models')).filter((name) => !supported.includes(name));
     expect(others.length).toBeGreaterThan(25);
     const codes = new Map(
-      others.map((name) => [name, refused(() => loadModel(sharedPath('golden/models', name))).code]),
+      others.map((name) => [name, refused(() => loadDecoder(sharedPath('golden/models', name))).code]),
     );
     for (const [name, code] of codes) {
       if (name.startsWith('llama-rope-')) expect(code, name).toBe('unsupported_config');
@@ -224,7 +224,7 @@ describe.skipIf(!sharedFolder)(`recorded checkpoints${skipped}`, () => {
     'a GPT-2 stored as %s computes its recorded logits',
     async (container) => {
       const { tokens } = sharedJson('golden/formats/gpt2-containers/case.json') as { tokens: number[][] };
-      const model = loadModel(sharedPath('golden/formats/gpt2-containers', container));
+      const model = loadDecoder(sharedPath('golden/formats/gpt2-containers', container));
       const kind = container === 'reference' || container === 'sharded' ? 'float32' : container;
       const want = recorded('golden/formats/gpt2-containers/expected.safetensors').read(`logits/${kind}`);
       const plan = makePlan(model.graph, { readouts: [{ kind: 'capture', at: { site: 'logits' } }] });
@@ -241,7 +241,7 @@ describe.skipIf(!sharedFolder)(`recorded checkpoints${skipped}`, () => {
   );
 
   test('a folder that only holds a file of a name of its own asks for that file', () => {
-    expect(refused(() => loadModel(sharedPath('golden/formats/gpt2-containers', 'torch-nested'))).code).toBe(
+    expect(refused(() => loadDecoder(sharedPath('golden/formats/gpt2-containers', 'torch-nested'))).code).toBe(
       'missing_file',
     );
   });

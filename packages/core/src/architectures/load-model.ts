@@ -3,14 +3,19 @@ import { type Checkpoint, openCheckpoint } from '../checkpoints/index.ts';
 import { type Graph, hashGraph } from '../graph/index.ts';
 import type { Engine, Executor, Weight, Weights } from '../plan/index.ts';
 import type { Floats } from '../tensor/index.ts';
+import { type AnyModel, requireDecoder } from './any-model.ts';
 import type { Architecture } from './architecture.ts';
 import { attentionOnly } from './attention-only.ts';
+import { type ConvnetOptions, convnetFromCheckpoint, convnets, isConvnet } from './convnet.ts';
 import { buildDecoder, type DecoderSpec } from './decoder.ts';
 import { huggingFaceOf } from './gguf-names.ts';
 import { gpt2 } from './gpt2.ts';
 import { llama } from './llama.ts';
 import { llama2c } from './llama2c.ts';
+import { encoderFromCheckpoint, encoders } from './load-encoder.ts';
+import { encoderDecoderFromCheckpoint } from './load-encoder-decoder.ts';
 import { storedWeights } from './stored-weights.ts';
+import { t5 } from './t5.ts';
 import { transformerLens } from './transformerlens.ts';
 import {
   hasTransformerLensNames,
@@ -19,11 +24,11 @@ import {
   transformerLensSpec,
 } from './transformerlens-weights.ts';
 
-/** A checkpoint as a graph over named weights; nothing is read yet but headers. */
+/** A decoder as a graph over named weights; nothing is read yet but headers. For other kinds see `any-model.ts`. */
 export interface Model {
   readonly name: string;
   readonly architecture: string;
-  readonly spec: DecoderSpec;
+  readonly spec: DecoderSpec & { readonly kind: 'decoder' };
   readonly graph: Graph;
   readonly weights: Weights;
   readonly checkpoint: Checkpoint;
@@ -35,13 +40,32 @@ export interface Model {
 
 const architectures: readonly Architecture[] = [llama2c, gpt2, llama, attentionOnly, transformerLens];
 
-/** Opens a checkpoint on disk. @throws CircuitscopeError for anything that cannot be run exactly. */
-export function loadModel(path: string): Model {
-  const checkpoint = openCheckpoint(path);
-  return modelFromCheckpoint(checkpoint, path.replace(/\/+$/, '').split('/').slice(-2).join('/'));
+/**
+ * Opens a checkpoint on disk, of whatever kind.
+ * @throws CircuitscopeError for anything that cannot be run exactly
+ */
+export function loadModel(path: string, options: ConvnetOptions = {}): AnyModel {
+  return modelFromCheckpoint(openCheckpoint(path), nameOf(path), options);
 }
 
-export function modelFromCheckpoint(given: Checkpoint, name: string): Model {
+export function modelFromCheckpoint(checkpoint: Checkpoint, name: string, options: ConvnetOptions = {}): AnyModel {
+  const encoder = encoders.find((candidate) => candidate.claims(checkpoint));
+  if (encoder) return encoderFromCheckpoint(checkpoint, name, encoder);
+  if (t5.claims(checkpoint)) return encoderDecoderFromCheckpoint(checkpoint, name);
+  if (isConvnet(checkpoint)) return convnetFromCheckpoint(checkpoint, name, options);
+  return decoderFromCheckpoint(checkpoint, name);
+}
+
+/** Opens a decoder on disk. @throws CircuitscopeError for anything that cannot be run exactly, and other kinds of models. */
+export function loadDecoder(path: string): Model {
+  return requireDecoder(loadModel(path));
+}
+
+function nameOf(path: string): string {
+  return path.replace(/\/+$/, '').split('/').slice(-2).join('/');
+}
+
+export function decoderFromCheckpoint(given: Checkpoint, name: string): Model {
   const checkpoint = given.kind === 'gguf' ? huggingFaceOf(given) : given;
   const architecture = architectures.find((candidate) => candidate.claims(checkpoint));
   if (!architecture) {
@@ -50,7 +74,7 @@ export function modelFromCheckpoint(given: Checkpoint, name: string): Model {
       typeof config === 'object' && config !== null && 'model_type' in config
         ? String(config.model_type).slice(0, 60)
         : 'unknown';
-    const known = architectures.map((candidate) => candidate.name).join(', ');
+    const known = [...architectures, ...encoders, t5, ...convnets].map((candidate) => candidate.name).join(', ');
     throw new CircuitscopeError(
       'unsupported_architecture',
       `${checkpoint.path} is a model of type ${kind}; supported are ${known}.`,
@@ -71,7 +95,7 @@ export function modelFromCheckpoint(given: Checkpoint, name: string): Model {
   return {
     name,
     architecture: architecture.name,
-    spec,
+    spec: { kind: 'decoder', ...spec },
     graph: buildDecoder(spec),
     weights: all,
     checkpoint,
@@ -79,12 +103,12 @@ export function modelFromCheckpoint(given: Checkpoint, name: string): Model {
   };
 }
 
-export function engineFor(model: Model, executor: Executor): Engine {
+export function engineFor(model: Pick<AnyModel, 'graph' | 'weights'>, executor: Executor): Engine {
   return { graph: model.graph, weights: model.weights, executor };
 }
 
 /** What results say about the model they came from. */
-export async function modelRef(model: Model): Promise<ModelRef> {
+export async function modelRef(model: AnyModel): Promise<ModelRef> {
   const dtypes = new Set([...model.checkpoint.tensors.values()].map(({ dtype }) => dtype));
   const [dtype] = dtypes;
   return {
@@ -93,7 +117,7 @@ export async function modelRef(model: Model): Promise<ModelRef> {
     architecture: model.architecture,
     contentHash: await model.checkpoint.contentHash(),
     graphHash: hashGraph(model.graph),
-    view: model.view ?? 'raw',
+    view: 'view' in model ? (model.view ?? 'raw') : 'raw',
     parameters: model.parameters,
     dtype:
       dtypes.size === 1 && (dtype === 'f32' || dtype === 'f16' || dtype === 'bf16' || dtype === 'f64')

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { type Checkpoint, memoryCheckpoint, openCheckpoint, readStored } from '../checkpoints/index.ts';
 import { captured, chooseExecutor, makePlan, referenceExecutor, runPlan } from '../plan/index.ts';
 import type { Tensor } from '../tensor/index.ts';
-import { loadModel, type Model, modelFromCheckpoint } from './load-model.ts';
+import { decoderFromCheckpoint, loadDecoder, type Model } from './load-model.ts';
 import { recorded, relativeError, sharedFolder, sharedJson, sharedPath, withoutShared } from './shared-data.ts';
 
 const codeOf = (run: () => unknown): string => {
@@ -42,13 +42,13 @@ const tensors = (more: Readonly<Record<string, Tensor>> = {}): ReadonlyMap<strin
 describe('transformerLens', () => {
   test('a state dict beside its cfg.json is a model; masks and IGNORE are buffers', () => {
     const buffers = { 'blocks.0.attn.mask': zeros(3, 3), 'blocks.0.attn.IGNORE': zeros() };
-    const model = modelFromCheckpoint(memoryCheckpoint('toy', cfg, tensors(buffers)), 'toy');
+    const model = decoderFromCheckpoint(memoryCheckpoint('toy', cfg, tensors(buffers)), 'toy');
     expect([model.architecture, model.spec.biases.qkv, model.spec.inner]).toEqual(['transformerlens', false, 0]);
   });
 
   test('a setting that is not computed is refused by its name, also one that nobody knows', () => {
     const refused = (more: object) =>
-      codeOf(() => modelFromCheckpoint(memoryCheckpoint('toy', { ...cfg, ...more }, tensors()), 'toy'));
+      codeOf(() => decoderFromCheckpoint(memoryCheckpoint('toy', { ...cfg, ...more }, tensors()), 'toy'));
     expect(refused({ positional_embedding_type: 'shortformer' })).toMatch(/bad_config.*positional_embedding_type/);
     expect(refused({ attention_dir: 'bidirectional' })).toMatch(/bad_config.*attention_dir/);
     expect(refused({ attn_only: false, act_fn: 'solu_ln' })).toMatch(/bad_config.*act_fn/);
@@ -131,12 +131,12 @@ describe.skipIf(!sharedFolder)(`recorded models${sharedFolder ? '' : ` (skipped:
     async (name) => {
       const { tokens } = sharedJson('golden/lens', name, 'case.json') as { tokens: number[][] };
       const expected = recorded('golden/lens', name, 'raw.safetensors').read('unembed.hook_out');
-      await agree(loadModel(sharedPath('golden/lens', name)), tokens, expected);
+      await agree(loadDecoder(sharedPath('golden/lens', name)), tokens, expected);
     },
   );
 
   test('toys with parts that are not computed say which', () => {
-    const message = (name: string) => codeOf(() => loadModel(sharedPath('golden/lens', name)));
+    const message = (name: string) => codeOf(() => loadDecoder(sharedPath('golden/lens', name)));
     expect(message('toy-solu-ln')).toMatch(/act_fn/);
     expect(message('toy-attn-only-shortformer')).toMatch(/positional_embedding_type|normalization_type/);
     expect(message('toy-rotary-bidirectional')).toMatch(/attention_dir/);
@@ -144,7 +144,7 @@ describe.skipIf(!sharedFolder)(`recorded models${sharedFolder ? '' : ` (skipped:
 
   test('a GPT-2 in TransformerLens’s names beside its own config.json gives transformers’ logits', async () => {
     const given = openCheckpoint(sharedPath('golden/models/gpt2'));
-    const model = modelFromCheckpoint(memoryCheckpoint('lens', given.config, asTransformerLens(given)), 'lens');
+    const model = decoderFromCheckpoint(memoryCheckpoint('lens', given.config, asTransformerLens(given)), 'lens');
     expect(model.architecture).toBe('gpt2');
     const { runs } = sharedJson('golden/models/gpt2/case.json') as { runs: { name: string; tokens: number[][] }[] };
     const { tokens = [] } = runs.find(({ name }) => name === 'plain') ?? {};

@@ -4,7 +4,7 @@ import { GraphBuilder } from '../graph/index.ts';
 import { captured, makePlan, readWeight, referenceExecutor, runPlan } from '../plan/index.ts';
 import { Rng, type Tensor } from '../tensor/index.ts';
 import { foldGraph } from './fold-graph.ts';
-import { engineFor, type Model, modelFromCheckpoint } from './load-model.ts';
+import { decoderFromCheckpoint, engineFor, type Model } from './load-model.ts';
 import { viewModel } from './views.ts';
 
 /** One layer with layer norms, biases everywhere and an MLP, with random weights. */
@@ -42,7 +42,7 @@ function toy(): Model {
     act_fn: 'gelu',
     normalization_type: 'LN',
   };
-  return modelFromCheckpoint(memoryCheckpoint('toy', config, tensors), 'toy');
+  return decoderFromCheckpoint(memoryCheckpoint('toy', config, tensors), 'toy');
 }
 
 async function capture(model: Model, site: string): Promise<Tensor> {

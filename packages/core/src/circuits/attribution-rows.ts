@@ -125,8 +125,11 @@ function frozenModel(graph: Graph, targets: readonly RowTarget[], heads: string,
     sites.flatMap((site) => /^(\w+\.\d+)\.hook_mlp_out\.hook_sae_acts_post$/.exec(site)?.[1] ?? []),
   );
   const sourceAt = (site: Site): Source[] => {
-    if (/^(?:encoder\.|decoder\.)?hook_embed$/.test(site)) return [{ kind: 'embed', site, sumsOver: true }];
-    if (site === 'hook_pos_embed') return [{ kind: 'pos_embed', site, sumsOver: true }];
+    if (/^(?:encoder\.|decoder\.|embed\.)?hook_(?:token_type_)?embed$/.test(site))
+      return [{ kind: 'embed', site, sumsOver: true }];
+    if (/^(?:embed\.)?hook_pos_embed$/.test(site)) return [{ kind: 'pos_embed', site, sumsOver: true }];
+    // The head for masked tokens has an activation of its own, which no block's setting speaks of.
+    if (site === 'mlm_head.hook_post') return [{ kind: 'neuron', site, sumsOver: false }];
     if (site.endsWith('.hook_sae_acts_post')) return [{ kind: 'latent', site, sumsOver: false }];
     if (site.endsWith('.hook_sae_error')) return [{ kind: 'error', site, sumsOver: true }];
     if (/\.(?:cross_)?attn\.hook_z$/.test(site))
@@ -137,7 +140,9 @@ function frozenModel(graph: Graph, targets: readonly RowTarget[], heads: string,
     return mlps === 'whole' ? [{ kind: 'mlp', site, sumsOver: true }] : [];
   };
   const all = sites.flatMap(sourceAt);
-  const held = sites.filter((site) => /\.hook_(?:scale|pattern)$/.test(site) || /\.mlp\.hook_post$/.test(site));
+  const held = sites.filter(
+    (site) => /\.hook_(?:scale|pattern)$/.test(site) || /(?:\.mlp|^mlm_head)\.hook_post$/.test(site),
+  );
   const ends = [...new Set([...held, ...all.map(({ site }) => site)])];
   const endNodes = new Set(ends.map((site) => findSite(graph, site).id));
   const seen = new Set<number>();

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { loadModel, type Model, modelFromCheckpoint } from '../architectures/index.ts';
+import { decoderFromCheckpoint, loadDecoder, type Model } from '../architectures/index.ts';
 import { recorded, sharedFolder, sharedJson, sharedPath, withoutShared } from '../architectures/shared-data.ts';
 import { memoryCheckpoint } from '../checkpoints/index.ts';
 import { Rng, type Tensor } from '../tensor/index.ts';
@@ -82,8 +82,8 @@ describe.skipIf(!sharedFolder)(`recorded composition${sharedFolder ? '' : ` (ski
     { folder: 'toy-attn-only', view: 'folded', open: toy },
     { folder: 'toy-solu-ln', view: 'folded', open: toy },
     { folder: 'toy-rotary-bidirectional', view: 'folded', open: toy },
-    { folder: 'gpt2', view: 'folded', open: () => loadModel(sharedPath('golden/models/gpt2')) },
-    { folder: 'llama', view: 'folded', open: () => loadModel(sharedPath('golden/models/llama')) },
+    { folder: 'gpt2', view: 'folded', open: () => loadDecoder(sharedPath('golden/models/gpt2')) },
+    { folder: 'llama', view: 'folded', open: () => loadDecoder(sharedPath('golden/models/llama')) },
   ];
   for (const { folder, view, open } of cases) {
     test(`Q, K and V of all pairs of heads of ${folder} agree with its ${view} view`, () => {
@@ -135,7 +135,7 @@ describe.skipIf(!sharedFolder)(`recorded composition${sharedFolder ? '' : ` (ski
       n_ctx,
       normalization_type,
     };
-    return modelFromCheckpoint(memoryCheckpoint(folder, config, tensors), folder);
+    return decoderFromCheckpoint(memoryCheckpoint(folder, config, tensors), folder);
   }
 });
 

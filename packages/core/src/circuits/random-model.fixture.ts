@@ -1,4 +1,4 @@
-import { engineFor, type Model, modelFromCheckpoint } from '../architectures/index.ts';
+import { decoderFromCheckpoint, engineFor, type Model } from '../architectures/index.ts';
 import { memoryCheckpoint } from '../checkpoints/index.ts';
 import { type Engine, referenceExecutor } from '../plan/index.ts';
 import { Rng, type Tensor } from '../tensor/index.ts';
@@ -51,7 +51,7 @@ export function randomAttentionOnly(norm: 'LN' | 'RMS' | null, seed = 1): Random
     n_ctx: CONTEXT,
     normalization_type: norm,
   };
-  return open(modelFromCheckpoint(memoryCheckpoint('random', config, tensors), 'random'));
+  return open(decoderFromCheckpoint(memoryCheckpoint('random', config, tensors), 'random'));
 }
 
 /** A Llama of two layers with MLPs, whose four query heads share two key/value heads. */
@@ -94,7 +94,7 @@ export function randomGroupedLlama(seed = 1): RandomModel {
     tie_word_embeddings: false,
     vocab_size: VOCAB,
   };
-  return open(modelFromCheckpoint(memoryCheckpoint('random-llama', config, tensors), 'random-llama'));
+  return open(decoderFromCheckpoint(memoryCheckpoint('random-llama', config, tensors), 'random-llama'));
 }
 
 function open(model: Model): RandomModel {

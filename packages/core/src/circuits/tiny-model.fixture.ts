@@ -1,4 +1,4 @@
-import { engineFor, modelFromCheckpoint } from '../architectures/index.ts';
+import { decoderFromCheckpoint, engineFor } from '../architectures/index.ts';
 import { memoryCheckpoint } from '../checkpoints/index.ts';
 import { referenceExecutor } from '../plan/index.ts';
 import { type Tensor, zeros } from '../tensor/index.ts';
@@ -55,7 +55,7 @@ export function tinyModel(parts: TinyModel): RandomModel {
     n_ctx: context,
     use_attn_scale: false,
   };
-  const model = modelFromCheckpoint(memoryCheckpoint('tiny', config, tensors), 'tiny');
+  const model = decoderFromCheckpoint(memoryCheckpoint('tiny', config, tensors), 'tiny');
   return { model, engine: engineFor(model, referenceExecutor({ precision: 'f64' })) };
 }
 

@@ -1,6 +1,6 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { modelFromCheckpoint } from '../architectures/index.ts';
+import { decoderFromCheckpoint } from '../architectures/index.ts';
 import {
   recorded,
   relativeError,
@@ -213,5 +213,5 @@ function randomModel(layers: number, width: number) {
     vocab_size: 5,
     n_positions: 12,
   };
-  return modelFromCheckpoint(memoryCheckpoint('random', config, tensors), 'random');
+  return decoderFromCheckpoint(memoryCheckpoint('random', config, tensors), 'random');
 }

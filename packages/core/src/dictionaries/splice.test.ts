@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import type { Intervention, Readout, Site } from '@circuitscope/schema';
 import { describe, expect, type TestContext, test } from 'vitest';
-import { engineFor, loadModel, type Model } from '../architectures/index.ts';
+import { engineFor, loadDecoder, type Model } from '../architectures/index.ts';
 import { sharedFolder, sharedPath, withoutShared } from '../architectures/shared-data.ts';
 import { decompose, findSite, hashGraph, listSites } from '../graph/index.ts';
 import { chooseNative } from '../kernels/index.ts';
@@ -229,7 +229,7 @@ function transcoderSpec(width: number, more: Partial<DictionarySpec> = {}): Memo
 const trained = fileURLToPath(new URL('../../../zoo/trained/induction-attn-2l/seed-0', import.meta.url));
 
 test('a trained induction model keeps every bit of its logits, whatever is spliced in', async () => {
-  const model = loadModel(trained);
+  const model = loadDecoder(trained);
   const tokens = [[0, 5, 9, 3, 7, 5, 9, 3]];
   for (const at of commonSites(model)) {
     const spliced = spliceDictionary(model, { dictionary: dictionaryAt(model, at), error: 'keep' });
@@ -240,7 +240,7 @@ test('a trained induction model keeps every bit of its logits, whatever is splic
 
 describe.skipIf(!sharedFolder)(`on a recorded GPT-2${sharedFolder ? '' : ` (skipped: ${withoutShared})`}`, () => {
   test('every stream, MLP and z site keeps every bit', async () => {
-    const model = loadModel(sharedPath('golden/models/gpt2'));
+    const model = loadDecoder(sharedPath('golden/models/gpt2'));
     for (const at of commonSites(model)) {
       const spliced = spliceDictionary(model, { dictionary: dictionaryAt(model, at), error: 'keep' });
       for (const executor of [referenceExecutor(), ...(native ? [native] : [])])

@@ -1,4 +1,4 @@
-import { engineFor, type Model, modelFromCheckpoint } from '../architectures/index.ts';
+import { decoderFromCheckpoint, engineFor, type Model } from '../architectures/index.ts';
 import { memoryCheckpoint } from '../checkpoints/index.ts';
 import { type Engine, referenceExecutor } from '../plan/index.ts';
 import { Rng, type Tensor, zeros } from '../tensor/index.ts';
@@ -59,7 +59,7 @@ function attentionOnly(
     n_ctx: context,
     use_attn_scale: false,
   };
-  const model = modelFromCheckpoint(memoryCheckpoint('hand-written', config, tensors), 'hand-written');
+  const model = decoderFromCheckpoint(memoryCheckpoint('hand-written', config, tensors), 'hand-written');
   return { model, engine: engineFor(model, referenceExecutor({ precision: 'f64' })) };
 }
 

@@ -87,8 +87,11 @@ export function addReadout(
       const logits = requireSite(rewrite, 'logits').id;
       const { vocab, classes } = unembedding(rewrite);
       const ids = rewrite.external('ids:loss', classes ? ['rows'] : ['rows', 'pos'], 'i32');
-      const make = (context: BindContext): Int32Array =>
-        classes ? labelsOf(context, vocab) : nextTokens(context, readout.at ?? { kind: 'all' }, vocab);
+      const bothWays = readsBothWays(rewrite);
+      const make = (context: BindContext): Int32Array => {
+        if (bothWays && !context.prompt.targets) throw noTargets();
+        return classes ? labelsOf(context, vocab) : nextTokens(context, readout.at ?? { kind: 'all' }, vocab);
+      };
       return { nodes: [rewrite.add('cross_entropy', [logits, ids])], externals: [{ node: ids, make }] };
     }
   }
@@ -113,6 +116,20 @@ function nextTokens(context: BindContext, at: Pos, vocab: number): Int32Array {
     }
   });
   return ids;
+}
+
+/** Whether a model's attention sees later tokens everywhere: the next token is then no question to ask it. */
+function readsBothWays({ source }: GraphRewrite): boolean {
+  const attentions = source.nodes.filter(({ op }) => op === 'scores');
+  return attentions.length > 0 && attentions.every(({ attrs }) => attrs.causal !== true);
+}
+
+function noTargets(): CircuitscopeError {
+  return new CircuitscopeError(
+    'bad_prompt',
+    'This model reads later tokens too, so a loss of the next one means nothing; give targets: the token wanted at each position, or -100.',
+    { at: 'targets' },
+  );
 }
 
 /** The class of each image. */

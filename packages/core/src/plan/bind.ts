@@ -21,6 +21,8 @@ export interface Prompt {
    */
   readonly decoderTokens?: readonly (readonly number[])[];
   readonly decoderMask?: readonly (readonly number[])[];
+  /** The segment of each token [batch][pos], for models that tell segments apart; the first if left out. */
+  readonly tokenTypes?: readonly (readonly number[])[];
   /** The token that a loss asks for at each position [batch][pos], −100 where none; the next token if left out. */
   readonly targets?: readonly (readonly number[])[];
   /** For nets that look at images: [batch, channels, height, width]. `imagePrompt` makes such a prompt. */
@@ -186,6 +188,7 @@ export function checkPrompt(prompt: Prompt): Pick<BindContext, 'batch' | 'pos' |
   check(prompt.tokens, 'tokens', source);
   if (prompt.mask) check(prompt.mask, 'mask', source);
   if (prompt.positions) check(prompt.positions, 'positions', source);
+  if (prompt.tokenTypes) check(prompt.tokenTypes, 'tokenTypes', source);
   if (prompt.decoderTokens) check(prompt.decoderTokens, 'decoderTokens', pos);
   if (prompt.decoderMask) check(prompt.decoderMask, 'decoderMask', pos);
   if (prompt.targets) check(prompt.targets, 'targets', pos, NOT_COUNTED);
@@ -216,6 +219,9 @@ export function graphInputs(prompt: Prompt): { readonly [name: string]: Int32Arr
     positions: flat(positions),
     key_positions: flat(positions),
     mask: flat(mask),
+    token_types: prompt.tokenTypes
+      ? flat(prompt.tokenTypes)
+      : new Int32Array(prompt.tokens.length * (prompt.tokens[0]?.length ?? 0)),
   };
   if (!prompt.decoderTokens) return read;
   const text = textOf(prompt);

@@ -9,6 +9,11 @@ import { graphInputs, type Prompt } from './bind.ts';
 export function checkInputs(graph: Graph, prompt: Prompt): void {
   checkImages(graph, prompt);
   checkSides(graph, prompt);
+  if (prompt.tokenTypes && graph.inputs.token_types === undefined) {
+    throw new CircuitscopeError('bad_prompt', 'This model tells no segments apart; it has no use for tokenTypes.', {
+      at: 'tokenTypes',
+    });
+  }
   const inputs = graphInputs(prompt);
   for (const [name, size] of tableSizes(graph)) {
     const at = inputs[name]?.findIndex((id) => id >= size) ?? -1;
@@ -17,9 +22,11 @@ export function checkInputs(graph: Graph, prompt: Prompt): void {
     const pos = (name === 'decoder_tokens' ? prompt.decoderTokens : prompt.tokens)?.[0]?.length ?? 1;
     const where = `example ${Math.floor(at / pos)}, position ${at % pos}`;
     const sentence =
-      name === 'tokens' || name === 'decoder_tokens'
-        ? `Token ${id} in ${where} is not in the vocabulary of ${size} tokens.`
-        : `The position id ${id} in ${where} lies beyond the context of ${size} tokens; use shorter prompts.`;
+      name === 'token_types'
+        ? `The segment ${id} in ${where} is none of the ${size} that this model tells apart.`
+        : name === 'tokens' || name === 'decoder_tokens'
+          ? `Token ${id} in ${where} is not in the vocabulary of ${size} tokens.`
+          : `The position id ${id} in ${where} lies beyond the context of ${size} tokens; use shorter prompts.`;
     throw new CircuitscopeError('out_of_range', sentence, { at: where, expected: `0 to ${size - 1}`, got: String(id) });
   }
 }

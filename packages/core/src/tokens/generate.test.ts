@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import type { Intervention } from '@circuitscope/schema';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { engineFor, loadModel, type Model } from '../architectures/index.ts';
+import { engineFor, loadDecoder, type Model } from '../architectures/index.ts';
 import { sharedFolder, sharedJson, sharedPath, withoutShared } from '../architectures/shared-data.ts';
 import { chooseExecutor, type Engine, referenceExecutor } from '../plan/index.ts';
 import { type GenerateOptions, generate, generateTogether } from './generate.ts';
@@ -15,7 +15,7 @@ describe.skipIf(!sharedFolder)(`generation${sharedFolder ? '' : ` (skipped: ${wi
   let model: Model;
   let engine: Engine;
   beforeAll(async () => {
-    model = loadModel(sharedPath('data/lm/stories260K/stories260K.bin'));
+    model = loadDecoder(sharedPath('data/lm/stories260K/stories260K.bin'));
     engine = engineFor(model, (await chooseExecutor()).executor);
   });
   const collect = async (ids: readonly number[], options: GenerateOptions): Promise<number[]> => {
@@ -128,7 +128,7 @@ describe.skipIf(!sharedFolder)(`generation${sharedFolder ? '' : ` (skipped: ${wi
     async (name) => {
       const { models } = sharedJson('golden/generation/case.json') as Recorded;
       const { prompts = [], new_tokens: recorded } = models[name] ?? {};
-      const small = loadModel(sharedPath('golden/models', name));
+      const small = loadDecoder(sharedPath('golden/models', name));
       for (const executor of [engine.executor, referenceExecutor(), referenceExecutor({ precision: 'f64' })]) {
         for (const cache of [true, false]) {
           for (const piece of [2, 512]) {

@@ -1,4 +1,4 @@
-import { type Model, modelFromCheckpoint } from '../architectures/index.ts';
+import { decoderFromCheckpoint, type Model } from '../architectures/index.ts';
 import { memoryCheckpoint } from '../checkpoints/index.ts';
 import { type Matrix, multiply, transposed } from '../circuits/index.ts';
 import { Rng, type Tensor } from '../tensor/index.ts';
@@ -33,7 +33,7 @@ export function disguised(
   }
   const disguisedName = `${model.name} disguised`;
   return {
-    model: modelFromCheckpoint(memoryCheckpoint(disguisedName, model.checkpoint.config, tensors), disguisedName),
+    model: decoderFromCheckpoint(memoryCheckpoint(disguisedName, model.checkpoint.config, tensors), disguisedName),
     order,
   };
 }

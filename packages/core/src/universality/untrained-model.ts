@@ -1,4 +1,4 @@
-import { type Model, modelFromCheckpoint } from '../architectures/index.ts';
+import { decoderFromCheckpoint, type Model } from '../architectures/index.ts';
 import { memoryCheckpoint } from '../checkpoints/index.ts';
 import { Rng, type Tensor } from '../tensor/index.ts';
 
@@ -31,5 +31,5 @@ export function untrainedModel(model: Model, { deviations }: Initialiser, seed: 
     });
   }
   const name = `${model.name} untrained ${seed}`;
-  return modelFromCheckpoint(memoryCheckpoint(name, model.checkpoint.config, tensors), name);
+  return decoderFromCheckpoint(memoryCheckpoint(name, model.checkpoint.config, tensors), name);
 }

@@ -6,7 +6,7 @@ import { documentOf } from '../../examine/document-of.ts';
 import { badOption, choice, integer, list, required, shared, text, valued, withDefault } from '../../options/index.ts';
 import { numbers, print, styleFor, table } from '../../output/index.ts';
 import { csvLine, outPath, writeText } from '../../output/write-once.ts';
-import { modelOption, resolveModel } from '../../resolve-model.ts';
+import { modelOption, resolveDecoder } from '../../resolve-model.ts';
 import { viewed, viewOption } from '../../view-option.ts';
 import { mask, promptFrom, tokenizer, tokens } from './prompt-options.ts';
 import { tokenId, tokenizerBeside } from './token-words.ts';
@@ -52,7 +52,7 @@ export const attribute = command({
   ],
   run: async (options, io) => {
     const out = options.out === undefined ? null : outPath(options.out, options.force, io);
-    const model = viewed(await resolveModel(options.model, io), options.view);
+    const model = viewed(await resolveDecoder(options.model, io), options.view);
     const prompt = promptFrom(options, model, options.model, io);
     const words = tokenizerBeside(options.tokenizer, options.model, io);
     const batch = prompt.tokens.length;

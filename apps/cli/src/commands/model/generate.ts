@@ -5,7 +5,7 @@ import { chooseEngine, executorDocument } from '../../choose-engine.ts';
 import { command } from '../../command.ts';
 import { flag, integer, real, shared, text, withDefault } from '../../options/index.ts';
 import { print } from '../../output/index.ts';
-import { modelOption, resolveModel } from '../../resolve-model.ts';
+import { modelOption, resolveDecoder } from '../../resolve-model.ts';
 import { promptFrom, tokenizer, tokenizerFor, tokens } from './prompt-options.ts';
 
 export const generate = command({
@@ -35,7 +35,7 @@ export const generate = command({
     },
   ],
   run: async (options, io) => {
-    const model = await resolveModel(options.model, io);
+    const model = await resolveDecoder(options.model, io);
     const vocabulary =
       options.tokens === undefined || options.tokenizer !== undefined
         ? tokenizerFor(options.tokenizer, options.model, io)

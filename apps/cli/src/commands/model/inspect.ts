@@ -3,7 +3,7 @@ import { chooseExecutor } from '@circuitscope/core/plan';
 import { command } from '../../command.ts';
 import { argument, flag } from '../../options/index.ts';
 import { byLayer, numbers, print, properties, styleFor, table } from '../../output/index.ts';
-import { modelOption, resolveModel } from '../../resolve-model.ts';
+import { modelOption, resolveDecoder } from '../../resolve-model.ts';
 
 export const inspect = command({
   summary: 'what a checkpoint is: architecture, sizes, tensors, content hash, executor',
@@ -16,7 +16,7 @@ export const inspect = command({
     { line: 'circuitscope model inspect stories260K.bin --tensors', about: 'a llama2.c checkpoint and its tensors' },
   ],
   run: async (options, io) => {
-    const model = await resolveModel(options.model, io);
+    const model = await resolveDecoder(options.model, io);
     const { spec, checkpoint } = model;
     const ref = await modelRef(model);
     const { executor, fallbackReason } = await chooseExecutor();

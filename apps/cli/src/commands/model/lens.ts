@@ -9,7 +9,7 @@ import { documentOf } from '../../examine/document-of.ts';
 import { flag, integer, shared, text, withDefault } from '../../options/index.ts';
 import { numbers, print, progress, styleFor, table } from '../../output/index.ts';
 import { csvLine, outPath, writeText } from '../../output/write-once.ts';
-import { modelOption, resolveModel } from '../../resolve-model.ts';
+import { modelOption, resolveDecoder } from '../../resolve-model.ts';
 import { viewed, viewOption } from '../../view-option.ts';
 import { positionsOption } from './positions-option.ts';
 import { mask, promptFrom, tokenizer, tokens } from './prompt-options.ts';
@@ -52,7 +52,7 @@ export const lens = command({
         at: '--out',
       });
     }
-    const model = viewed(await resolveModel(options.model, io), options.view);
+    const model = viewed(await resolveDecoder(options.model, io), options.view);
     const prompt = promptFrom(options, model, options.model, io);
     const words = tokenizerBeside(options.tokenizer, options.model, io);
     const engine = await chooseEngine(model, io);

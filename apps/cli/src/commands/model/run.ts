@@ -9,7 +9,7 @@ import { command } from '../../command.ts';
 import { list, required, shared, text } from '../../options/index.ts';
 import { byLayer, numbers, print, progress, styleFor, table } from '../../output/index.ts';
 import { outPath } from '../../output/write-once.ts';
-import { modelOption, resolveModel } from '../../resolve-model.ts';
+import { modelOption, resolveDecoder } from '../../resolve-model.ts';
 import { viewed, viewOption } from '../../view-option.ts';
 import { mask, promptFrom, tokenizer, tokens } from './prompt-options.ts';
 import { writeReadouts } from './write-readouts.ts';
@@ -47,7 +47,7 @@ export const run = command({
   ],
   run: async (options, io) => {
     const out = outPath(options.out, options.force, io);
-    const model = viewed(await resolveModel(options.model, io), options.view);
+    const model = viewed(await resolveDecoder(options.model, io), options.view);
     const prompt = promptFrom(options, model, options.model, io);
     const written = options.plan === undefined ? null : readPlan(resolve(io.cwd, options.plan));
     const captures = (options.capture ?? []).flatMap((site): string[] =>

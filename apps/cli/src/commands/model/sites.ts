@@ -3,7 +3,7 @@ import { listSites, readerSite } from '@circuitscope/core/graph';
 import { command } from '../../command.ts';
 import { argument } from '../../options/index.ts';
 import { byLayer, print, styleFor, table } from '../../output/index.ts';
-import { modelOption, resolveModel } from '../../resolve-model.ts';
+import { modelOption, resolveDecoder } from '../../resolve-model.ts';
 import { describeSite } from './describe-site.ts';
 
 export const sites = command({
@@ -13,7 +13,7 @@ export const sites = command({
   options: { model: argument(modelOption) },
   examples: [{ line: 'circuitscope model sites ./gpt2', about: 'names, shapes and what each site holds' }],
   run: async (options, io) => {
-    const model = await resolveModel(options.model, io);
+    const model = await resolveDecoder(options.model, io);
     const computed = listSites(model.graph).map(({ site, shape }) => ({
       name: site,
       shape: symbolic(site, shape),

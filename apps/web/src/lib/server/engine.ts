@@ -1,6 +1,6 @@
 import { chooseExecutor, type Engine, engineFor, type Model } from '@circuitscope/core';
 import { type Circuit, CircuitscopeError, type Hash } from '@circuitscope/schema';
-import { openModel } from '@circuitscope/zoo';
+import { openDecoder } from '@circuitscope/zoo';
 
 /** A model that stands ready: opened once, and shown to hold the weights that a circuit was found in. */
 export interface LiveModel {
@@ -47,7 +47,7 @@ async function openVerified({ model: ref }: Circuit): Promise<LiveModel> {
       `This circuit was found in the ${ref.view} view of ${ref.name}; live cuts run the raw view only.`,
     );
   }
-  const { model, member } = await openModel(ref.source);
+  const { model, member } = await openDecoder(ref.source);
   const found = await model.checkpoint.contentHash();
   if (found !== ref.contentHash) {
     throw new CircuitscopeError(
