@@ -1,5 +1,6 @@
 export * from './alignment.ts';
 export * from './canonical-json.ts';
+export * from './captures.ts';
 export * from './circuit.ts';
 export * from './circuit-edge.ts';
 export * from './circuit-metric.ts';

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { Captures } from './captures.ts';
 import { Circuit, CircuitForm } from './circuit.ts';
 import { CircuitEdge } from './circuit-edge.ts';
 import { CircuitMetric } from './circuit-metric.ts';
@@ -31,6 +32,7 @@ import { Value } from './value.ts';
 import { ZooCheck } from './zoo-check.ts';
 
 const RECORDS = {
+  captures: Captures,
   circuit: Circuit,
   circuit_edge: CircuitEdge,
   circuit_metric: CircuitMetric,

@@ -1,3 +1,4 @@
+import { type Captures, parseCaptures } from './captures.ts';
 import { type Circuit, parseCircuit } from './circuit.ts';
 import { type Comparison, parseComparison } from './comparison.ts';
 import { type Hypothesis, parseHypothesis } from './hypothesis.ts';
@@ -13,6 +14,7 @@ import { parseZooCheck, type ZooCheck } from './zoo-check.ts';
 
 /** A record that stands in a file of its own. */
 export type StoredRecord =
+  | Captures
   | Circuit
   | Comparison
   | ZooCheck
@@ -26,6 +28,7 @@ export type StoredRecord =
   | Task;
 
 const PARSERS = {
+  captures: parseCaptures,
   circuit: parseCircuit,
   comparison: parseComparison,
   zoo_check: parseZooCheck,

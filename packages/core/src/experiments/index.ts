@@ -1,3 +1,4 @@
+export { type CaptureCorpusOptions, type CaptureProgress, captureCorpus } from './capture-corpus.ts';
 export {
   type ExamineDirectionOptions,
   type ExaminePropertyOptions,

@@ -4,6 +4,7 @@ import type { Step } from './step.ts';
 
 /** The version of each record that this program writes. */
 export const CURRENT_VERSION = {
+  captures: 1,
   circuit: 1,
   comparison: 1,
   zoo_check: 1,
@@ -21,6 +22,7 @@ export type RecordKind = keyof typeof CURRENT_VERSION;
 
 /** `STEPS[kind][n]` makes version n + 1 of version n. A step that is missing ends the history of that kind. */
 const STEPS: { readonly [K in RecordKind]: { readonly [version: number]: Step } } = {
+  captures: {},
   circuit: { 0: circuitFrom0 },
   comparison: {},
   zoo_check: {},

@@ -6,18 +6,19 @@ import { makePlan } from '@circuitscope/core/plan';
 import { CircuitscopeError, invalidRecord, type Plan, parsePlan, type Readout } from '@circuitscope/schema';
 import { chooseEngine, executorDocument } from '../../choose-engine.ts';
 import { command } from '../../command.ts';
-import { list, required, shared, text } from '../../options/index.ts';
+import { choice, flag, flagOf, integer, list, required, shared, text } from '../../options/index.ts';
 import { byLayer, numbers, print, progress, styleFor, table } from '../../output/index.ts';
 import { outPath } from '../../output/write-once.ts';
 import { modelOption, resolveDecoder } from '../../resolve-model.ts';
 import { viewed, viewOption } from '../../view-option.ts';
 import { mask, promptFrom, tokenizer, tokens } from './prompt-options.ts';
+import { runCorpus } from './run-corpus.ts';
 import { writeReadouts } from './write-readouts.ts';
 
 export const run = command({
   summary: 'run a model and keep what its sites held',
   details:
-    'Writes one safetensors file: each captured site under its own name, other readouts of a plan as logit_diff, loss, project, top_k.values and top_k.indices. Shapes begin with [batch], and with [variant, batch] when the plan has a sweep. The file appears whole or not at all.',
+    'Writes one safetensors file: each captured site under its own name, other readouts of a plan as logit_diff, loss, project, top_k.values and top_k.indices. Shapes begin with [batch], and with [variant, batch] when the plan has a sweep. The file appears whole or not at all.\n\nWith --corpus, sites are captured over all of its documents into a folder: files of bounded size with tokens, document, position and a row a token for every site, and manifest.json. What was stopped goes on when the same command is given again, and ends with the same bytes.',
   options: {
     model: modelOption,
     view: viewOption,
@@ -25,7 +26,17 @@ export const run = command({
     text: text('TEXT', 'text instead of token ids'),
     capture: list('all|SITE,…', 'sites to keep; `circuitscope model sites` lists them'),
     plan: text('FILE.json', 'a plan with interventions and readouts; --capture adds to its readouts'),
-    out: required(text('FILE.safetensors', 'where to write')),
+    out: required(text('FILE.safetensors|DIR', 'where to write; a folder for a corpus')),
+    corpus: text(
+      'FILE',
+      'instead of a prompt: .txt or .jsonl with a document a line, .parquet, or ids in .npy or .bin',
+    ),
+    field: text('NAME', 'what holds text or ids in JSON lines and Parquet (default: text)'),
+    length: integer('N', 'cut documents of a corpus into rows of N tokens (default: 128)', { min: 1 }),
+    limit: integer('N', 'stop after N tokens of a corpus', { min: 1 }),
+    bos: flag('begin each document of a corpus with the token that marks a beginning'),
+    tokenBytes: choice(['2', '4'] as const, 'bytes of an id in a .bin corpus (default: 2)'),
+    shardMegabytes: integer('N', 'close a file of a corpus at N MiB (default: 256)', { min: 1, max: 65_536 }),
     mask,
     tokenizer,
     threads: shared.threads,
@@ -41,11 +52,22 @@ export const run = command({
       about: 'two sites of a text',
     },
     {
+      line: 'circuitscope model run --model ./gpt2 --corpus openwebtext.parquet --capture blocks.6.hook_resid_post --out captures --limit 1000000',
+      about: 'a million tokens for a dictionary to be trained on',
+    },
+    {
       line: "circuitscope model run --model ./gpt2 --tokens '[[1,2,3]]' --plan ablate.json --out effect.safetensors",
       about: 'an experiment that was written down before',
     },
   ],
   run: async (options, io) => {
+    const { corpus } = options;
+    requireFitting(options);
+    if (corpus !== undefined) {
+      const model = viewed(await resolveModel(options.model, io), options.view);
+      await runCorpus(model, { ...options, corpus }, io);
+      return;
+    }
     const out = outPath(options.out, options.force, io);
     const model = viewed(await resolveDecoder(options.model, io), options.view);
     const prompt = promptFrom(options, model, options.model, io);
@@ -101,6 +123,32 @@ export const run = command({
     });
   },
 });
+
+const forCorpus = ['field', 'length', 'limit', 'tokenBytes', 'shardMegabytes'] as const;
+const forPrompt = ['tokens', 'text', 'mask', 'plan'] as const;
+
+/** An option that would do nothing is a mistake. */
+function requireFitting(
+  options: {
+    readonly [K in (typeof forCorpus)[number] | (typeof forPrompt)[number] | 'corpus' | 'bos' | 'force']: unknown;
+  },
+): void {
+  const refuse = (option: string, sentence: string): never => {
+    throw new CircuitscopeError('bad_option', sentence, { at: option });
+  };
+  const surplus = (options.corpus === undefined ? forCorpus : forPrompt).find((name) => options[name] !== undefined);
+  if (surplus !== undefined) {
+    const what = options.corpus === undefined ? 'needs --corpus' : 'belongs to a prompt, not to --corpus';
+    refuse(flagOf(surplus), `${flagOf(surplus)} ${what}; leave it out.`);
+  }
+  if (options.corpus === undefined && options.bos === true) refuse('--bos', '--bos needs --corpus; leave it out.');
+  if (options.corpus !== undefined && options.force === true) {
+    refuse(
+      '--force',
+      'A capture of a corpus is gone on with, never overwritten; name an empty folder instead of --force.',
+    );
+  }
+}
 
 const MAX_PLAN_BYTES = 64_000_000;
 
