@@ -64,7 +64,7 @@ export const run = command({
     const { corpus } = options;
     requireFitting(options);
     if (corpus !== undefined) {
-      const model = viewed(await resolveModel(options.model, io), options.view);
+      const model = viewed(await resolveDecoder(options.model, io), options.view);
       await runCorpus(model, { ...options, corpus }, io);
       return;
     }
