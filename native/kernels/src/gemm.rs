@@ -290,8 +290,7 @@ pub(crate) fn with_packed_rows<R>(
 }
 
 impl PackedRows<'_> {
-    /// The products of the rows in `blocks` with the columns of W, row r of the blocks from `c[r * step]` on, on the calling
-    /// thread. Chains and bias as in [`matmul`].
+    /// The products of the rows in `blocks` with the columns of W, on the calling thread. Chains and bias as in [`matmul`].
     pub(crate) fn times(
         &self,
         ctx: &Context<'_>,
@@ -299,8 +298,7 @@ impl PackedRows<'_> {
         w: &PackedMatrix,
         columns: Range<usize>,
         bias: Option<&[f32]>,
-        c: &mut [f32],
-        step: usize,
+        c: RowsMut<'_>,
     ) -> Result<(), KernelError> {
         let micro = micro::of(ctx.isa);
         check_range("blocks of packed rows", &blocks, self.blocks.count)?;
@@ -312,7 +310,7 @@ impl PackedRows<'_> {
         }
         let first = self.blocks.range(blocks.start).start;
         let rows = self.blocks.range(blocks.end - 1).end - first;
-        check_output(&RowsMut { data: &mut *c, rows, step }, rows, columns.len(), bias)?;
+        check_output(&c, rows, columns.len(), bias)?;
         let sweep = Sweep {
             micro,
             dtype: w.dtype(),
@@ -326,8 +324,8 @@ impl PackedRows<'_> {
             columns,
             bias,
             // The sweep counts rows from the first that is packed.
-            c: c.as_mut_ptr().wrapping_sub(first * step),
-            c_step: step,
+            c: c.data.as_mut_ptr().wrapping_sub(first * c.step),
+            c_step: c.step,
             onto: false,
             cancel: ctx.cancel,
         };

@@ -13,5 +13,6 @@ mod over_rows;
 pub mod pack;
 pub mod pool;
 pub mod scratch;
+pub mod screen;
 mod sweep;
 mod transpose;

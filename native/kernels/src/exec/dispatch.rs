@@ -11,6 +11,7 @@ use crate::error::KernelError;
 use crate::gemm::Context;
 use crate::ops;
 use crate::pack::PackedMatrix;
+use crate::screen::{Bits, Screen};
 
 /// The inputs and weights of one step. Which are there was checked when the program was parsed; an absent one reads as
 /// empty, which no kernel mistakes for one that has entries.
@@ -52,6 +53,11 @@ impl<'a> StepValues<'a> {
     fn matrix(&self, ctx: &Context<'_>, transposed: bool) -> Result<Arc<PackedMatrix>, KernelError> {
         let weight = self.weight(0).ok_or(KernelError::Shape { what: "matrix params", expected: 1, got: 0 })?;
         weight.packed(ctx, transposed)
+    }
+
+    fn screen(&self, ctx: &Context<'_>, bits: Bits) -> Result<Option<Arc<Screen>>, KernelError> {
+        let weight = self.weight(0).ok_or(KernelError::Shape { what: "matrix params", expected: 1, got: 0 })?;
+        weight.screen(ctx, bits)
     }
 
     pub(super) fn vector(&self, at: usize) -> Result<Option<Arc<Vec<f32>>>, KernelError> {
@@ -289,7 +295,7 @@ pub(super) fn run_kernel(
             ops::edge_read(ctx, sizes, v.floats(0), &deltas, v.maybe_floats(last).unwrap_or_default(), out)
         }
         Kernel::ProjectDot => ops::project_dot(ctx, v.floats(0), v.floats(1), out),
-        Kernel::BiasActTopK { activation, k } => {
+        Kernel::BiasActTopK { activation, k, screen } => {
             let (bias, thresholds) = (v.vector(1)?, v.vector(2)?.unwrap_or_default());
             let activation = match activation {
                 Latents::None => ops::LatentActivation::None,
@@ -299,7 +305,17 @@ pub(super) fn run_kernel(
             let indices = second.ints_mut(lengths[1].unwrap_or(0));
             let count = third.ints_mut(lengths[2].unwrap_or(0));
             let to = ops::Kept { values: out, indices, count };
-            ops::bias_act_top_k(ctx, v.floats(0), &*v.matrix(ctx, false)?, floats_of(&bias), activation, *k, to)
+            // A first look that the processor has no instruction for would take longer than the whole.
+            let screen = match screen.filter(|bits| bits.is_fast(ctx.isa)) {
+                Some(bits) => v.screen(ctx, bits)?,
+                None => None,
+            };
+            match screen {
+                Some(w) => ops::screened_top_k(ctx, v.floats(0), &w, floats_of(&bias), activation, *k, to),
+                None => {
+                    ops::bias_act_top_k(ctx, v.floats(0), &*v.matrix(ctx, false)?, floats_of(&bias), activation, *k, to)
+                }
+            }
         }
         Kernel::Vision(vision) => vision.run(ctx, v, sizes, out),
     }

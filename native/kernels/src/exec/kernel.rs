@@ -6,6 +6,7 @@ use super::attrs::Attrs;
 use super::program::Dim;
 use super::vision::Vision;
 use crate::ops::{ActivationFunction, DirectionOperation, EditOperation, NormKind, Reach, RotaryLayout};
+use crate::screen::Bits;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Dtype {
@@ -113,7 +114,7 @@ pub(crate) enum Kernel {
     Direction { operation: DirectionOperation, dims: [Dim; 3] },
     EdgeRead { heads: usize },
     ProjectDot,
-    BiasActTopK { activation: Latents, k: usize },
+    BiasActTopK { activation: Latents, k: usize, screen: Option<Bits> },
     Vision(Vision),
 }
 
@@ -224,6 +225,11 @@ impl Kernel {
                     &[("none", Latents::None), ("relu", Latents::Relu), ("threshold", Latents::Threshold)],
                 )?,
                 k: attrs.count("k")?,
+                screen: match attrs.has("screen") {
+                    true => attrs
+                        .word("screen", &[("none", None), ("bf16", Some(Bits::Bf16)), ("int8", Some(Bits::Int8))])?,
+                    false => None,
+                },
             },
             _ => match Vision::parse(&attrs)? {
                 Some(vision) => Kernel::Vision(vision),

@@ -10,6 +10,7 @@ use crate::half::Dtype;
 use crate::isa::Isa;
 use crate::ops::Table;
 use crate::pack::{MatrixSource, PackedMatrix};
+use crate::screen::{Bits, Screen};
 
 /// Where the elements are before they are packed.
 #[derive(Clone)]
@@ -51,6 +52,8 @@ pub(crate) struct Weight {
     packed: OnceLock<Arc<PackedMatrix>>,
     /// [N, K]
     transposed: OnceLock<Arc<PackedMatrix>>,
+    /// The same for a first look in few bits; `None` where nothing bounds it.
+    screens: [OnceLock<Option<Arc<Screen>>>; 2],
     /// Panels of an earlier definition, whose memory the next packing takes.
     spare: Mutex<Vec<PackedMatrix>>,
     vector: OnceLock<Arc<Vec<f32>>>,
@@ -68,6 +71,7 @@ impl Weight {
             packing: Mutex::new(()),
             packed: OnceLock::new(),
             transposed: OnceLock::new(),
+            screens: Default::default(),
             spare: Mutex::default(),
             vector: OnceLock::new(),
         }
@@ -76,7 +80,9 @@ impl Weight {
     pub(super) fn packed_bytes(&self) -> u64 {
         let made = [&self.packed, &self.transposed].into_iter().filter_map(OnceLock::get);
         let spare = self.spare().iter().map(|packed| packed.bytes() as u64).sum::<u64>();
-        made.map(|packed| packed.bytes() as u64).sum::<u64>() + spare
+        let screens = self.screens.iter().filter_map(|screen| screen.get()?.as_ref());
+        let screens = screens.map(|screen| screen.bytes() as u64).sum::<u64>();
+        made.map(|packed| packed.bytes() as u64).sum::<u64>() + spare + screens
     }
 
     pub(super) fn owned_bytes(&self) -> u64 {
@@ -148,6 +154,16 @@ impl Weight {
         Ok(packed)
     }
 
+    /// The matrix for a first look in few bits, made on first use beside its panels.
+    pub(crate) fn screen(&self, ctx: &Context<'_>, bits: Bits) -> Result<Option<Arc<Screen>>, KernelError> {
+        let made = &self.screens[bits as usize];
+        if let Some(screen) = made.get() {
+            return Ok(screen.clone());
+        }
+        let screen = Screen::of(ctx, &*self.packed(ctx, false)?, bits)?.map(Arc::new);
+        Ok(made.get_or_init(|| screen).clone())
+    }
+
     /// Row `row` of the matrix from panels that were made, whichever they are; `None` when there are none.
     fn panel_row(&self, row: usize, out: &mut [f32]) -> Option<Result<(), KernelError>> {
         let plain = self.packed.get().map(|packed| packed.gather_row(row, out));
@@ -170,6 +186,7 @@ impl Weight {
         }
         self.offset = 0;
         self.vector = OnceLock::new();
+        self.screens = Default::default();
         let mut made: Vec<PackedMatrix> = std::mem::take(self.spare.get_mut().unwrap_or_else(PoisonError::into_inner));
         let taken = |slot: &mut OnceLock<Arc<PackedMatrix>>| {
             slot.take().and_then(|packed| Arc::try_unwrap(packed).ok()).filter(|packed| packed.dtype() == Dtype::F32)

@@ -5,7 +5,7 @@ use super::per_isa::per_isa;
 use super::split::{Rows as OutRows, expect_len, try_tasks};
 use super::top_k::{Best, offer_row};
 use crate::error::KernelError;
-use crate::gemm::{Context, PACKED_FLOATS, PackedRows, Rows, with_packed_rows};
+use crate::gemm::{Context, PACKED_FLOATS, PackedRows, Rows, RowsMut, with_packed_rows};
 use crate::pack::PackedMatrix;
 use crate::scratch::with_scratch;
 
@@ -29,9 +29,9 @@ pub struct Kept<'a> {
 }
 
 /// Tokens that one task takes: their packed rows stay in L2 while the panels of the dictionary pass by.
-const TOKENS: usize = 264;
+pub(super) const TOKENS: usize = 264;
 /// Latents of one piece of the product, which stays in L2 while it is searched.
-const LATENTS: usize = 128;
+pub(super) const LATENTS: usize = 128;
 
 per_isa! {
     /// Makes latents that do not count −∞. One that counts exceeds its threshold, so it is not −∞ itself.
@@ -92,47 +92,17 @@ struct Project<'a> {
 }
 
 impl Project<'_> {
-    /// Groups of tokens are shared among the threads, and where these are few, ranges of latents too: each range keeps its
-    /// own first k, and the order of top-k makes one list of them that does not depend on the ranges.
     fn rows(&self, a: &PackedRows<'_>, to: Kept<'_>) -> Result<(), KernelError> {
-        let Project { ctx, k, .. } = *self;
         let per_group = a.blocks.count.div_ceil(a.blocks.rows.div_ceil(TOKENS).max(1)).max(1);
-        let groups = a.blocks.count.div_ceil(per_group);
-        let ranges = match ctx.threads {
-            0 | 1 => 1,
-            threads => (2 * threads).div_ceil(groups.max(1)),
+        let groups = Groups {
+            count: a.blocks.count.div_ceil(per_group),
+            first: &|group| a.blocks.range(group * per_group).start,
+            latents: self.w.n(),
+            piece: LATENTS,
         };
-        let pieces = self.w.n().div_ceil(LATENTS);
-        let per_range = pieces.div_ceil(ranges).max(1) * LATENTS;
-        let ranges = self.w.n().div_ceil(per_range).max(1);
-        let found: Vec<OnceLock<Vec<Best>>> = (0..groups * ranges).map(|_| OnceLock::new()).collect();
-        try_tasks(ctx, groups * ranges, &|task| {
-            let (group, range) = (task / ranges, task % ranges);
+        search_groups(self.ctx, groups, self.k, to, &|group, latents| {
             let blocks = group * per_group..a.blocks.count.min((group + 1) * per_group);
-            let latents = range * per_range..self.w.n().min((range + 1) * per_range);
-            let best = self.search(a, blocks, latents)?;
-            found[task].get_or_init(|| best);
-            Ok(())
-        })?;
-        let (values, indices, counts) =
-            (OutRows::new(to.values, k), OutRows::new(to.indices, k), OutRows::new(to.count, 1));
-        try_tasks(ctx, groups, &|group| {
-            let first = a.blocks.range(group * per_group).start;
-            let lists: Vec<&[Best]> =
-                (0..ranges).filter_map(|range| found[group * ranges + range].get().map(Vec::as_slice)).collect();
-            let Some((own, others)) = lists.split_first() else { return Ok(()) };
-            for (at, best) in own.iter().enumerate() {
-                let mut best = best.clone();
-                for other in others {
-                    best.absorb(&other[at]);
-                }
-                let row = first + at..first + at + 1;
-                // SAFETY: each group has rows of its own.
-                let (values, indices, count) =
-                    unsafe { (values.take(row.clone()), indices.take(row.clone()), counts.take(row)) };
-                count[0] = best.write(values, indices) as i32;
-            }
-            Ok(())
+            self.search(a, blocks, latents)
         })
     }
 
@@ -155,7 +125,8 @@ impl Project<'_> {
             for first in latents.clone().step_by(LATENTS) {
                 let part = first..latents.end.min(first + LATENTS);
                 let bias = self.bias.map(|bias| &bias[part.clone()]);
-                a.times(self.ctx, blocks.clone(), self.w, part.clone(), bias, piece, LATENTS)?;
+                let c = RowsMut { data: &mut *piece, rows, step: LATENTS };
+                a.times(self.ctx, blocks.clone(), self.w, part.clone(), bias, c)?;
                 for (row, best) in piece.chunks_exact_mut(LATENTS).zip(&mut best) {
                     let row = &mut row[..part.len()];
                     if let Activation::Threshold(thresholds) = self.activation {
@@ -169,4 +140,60 @@ impl Project<'_> {
         done.ok_or(KernelError::TooLarge { what: "piece of bias_act_top_k" })??;
         Ok(best)
     }
+}
+
+/// How tokens and latents are cut among threads.
+pub(super) struct Groups<'a> {
+    /// Groups of tokens.
+    pub count: usize,
+    /// The first token of a group.
+    pub first: &'a dyn Fn(usize) -> usize,
+    pub latents: usize,
+    /// Ranges of latents begin at multiples of it.
+    pub piece: usize,
+}
+
+/// The first k of a range of latents for each token of a group.
+pub(super) type Search<'a> = dyn Fn(usize, Range<usize>) -> Result<Vec<Best>, KernelError> + Sync + 'a;
+
+/// Groups of tokens are shared among the threads, and where these are few, ranges of latents too: each range keeps its own
+/// first k, and the order of top-k makes one list of them that does not depend on the ranges.
+pub(super) fn search_groups(
+    ctx: &Context<'_>,
+    groups: Groups<'_>,
+    k: usize,
+    to: Kept<'_>,
+    search: &Search<'_>,
+) -> Result<(), KernelError> {
+    let Groups { count, first, latents, piece } = groups;
+    let firsts: Vec<usize> = (0..count).map(first).collect();
+    let wanted = if ctx.threads > 1 { (2 * ctx.threads).div_ceil(count.max(1)) } else { 1 };
+    let per_range = latents.div_ceil(piece).div_ceil(wanted).max(1) * piece;
+    let ranges = latents.div_ceil(per_range).max(1);
+    let found: Vec<OnceLock<Vec<Best>>> = (0..count * ranges).map(|_| OnceLock::new()).collect();
+    try_tasks(ctx, count * ranges, &|task| {
+        let (group, range) = (task / ranges, task % ranges);
+        let best = search(group, range * per_range..latents.min((range + 1) * per_range))?;
+        found[task].get_or_init(|| best);
+        Ok(())
+    })?;
+    let (values, indices, counts) =
+        (OutRows::new(to.values, k), OutRows::new(to.indices, k), OutRows::new(to.count, 1));
+    try_tasks(ctx, count, &|group| {
+        let lists: Vec<&[Best]> =
+            (0..ranges).filter_map(|range| found[group * ranges + range].get().map(Vec::as_slice)).collect();
+        let Some((own, others)) = lists.split_first() else { return Ok(()) };
+        for (at, best) in own.iter().enumerate() {
+            let mut best = best.clone();
+            for other in others {
+                best.absorb(&other[at]);
+            }
+            let row = firsts[group] + at..firsts[group] + at + 1;
+            // SAFETY: each group has rows of its own.
+            let (values, indices, count) =
+                unsafe { (values.take(row.clone()), indices.take(row.clone()), counts.take(row)) };
+            count[0] = best.write(values, indices) as i32;
+        }
+        Ok(())
+    })
 }

@@ -5,19 +5,39 @@ use crate::isa::Isa;
 
 /// The place of an entry in the order of every top-k: value descending, NaN before all numbers, −0 equal to +0, ties by
 /// index ascending. A larger key comes first; no two entries of a row share one, so the result depends on nothing but
-/// the values.
+/// the values. The last bit, below the 31 of the index, tells −0 from +0.
 #[inline(always)]
 fn key(value: f32, index: u32) -> u64 {
-    let bits = if value == 0.0 { 0 } else { value.to_bits() };
-    let ascending = if bits >> 31 == 1 { !bits } else { bits | 1 << 31 };
-    u64::from(if value.is_nan() { u32::MAX } else { ascending }) << 32 | u64::from(!index)
+    let bits = value.to_bits();
+    let ascending = if value == 0.0 {
+        1 << 31
+    } else if bits >> 31 == 1 {
+        !bits
+    } else {
+        bits | 1 << 31
+    };
+    let negative_zero = u64::from(bits == 1 << 31);
+    u64::from(if value.is_nan() { u32::MAX } else { ascending }) << 32 | u64::from(!index << 1) | negative_zero
+}
+
+/// The index of an entry and its value, of a NaN any NaN.
+#[inline(always)]
+fn entry(key: u64) -> (usize, f32) {
+    let (ascending, low) = ((key >> 32) as u32, key as u32);
+    let bits = match ascending {
+        u32::MAX => f32::NAN.to_bits(),
+        0x8000_0000 => low << 31,
+        _ if ascending >> 31 == 1 => ascending & !(1 << 31),
+        _ => !ascending,
+    };
+    ((!low >> 1) as usize, f32::from_bits(bits))
 }
 
 /// The first k of the entries that were offered, in any order of offering.
 #[derive(Clone)]
 pub(crate) struct Best {
     k: usize,
-    kept: Vec<(u64, f32)>,
+    kept: Vec<u64>,
     /// What an entry's key must exceed, once k have been found.
     key_floor: u64,
     /// A value below it cannot get in; the cheap test before the exact one.
@@ -29,8 +49,13 @@ pub(crate) struct Best {
 impl Best {
     /// For rows of `count` entries, of which those below `lowest` are passed over.
     pub(crate) fn new(k: usize, count: usize, lowest: f32) -> Best {
-        let room = k.min(count).saturating_mul(2).max(64).min(count);
+        let room = Best::room(k.min(count)).min(count);
         Best { k, kept: Vec::with_capacity(room), key_floor: 0, value_floor: lowest, lowest }
+    }
+
+    /// How many are kept before those that are too many go: more cost memory, fewer cost searching.
+    fn room(k: usize) -> usize {
+        k.saturating_mul(3).max(64)
     }
 
     pub(crate) fn clear(&mut self) {
@@ -41,16 +66,17 @@ impl Best {
 
     #[inline]
     pub(crate) fn offer(&mut self, value: f32, index: usize) {
-        if value < self.value_floor || self.k == 0 {
-            return;
-        }
         // Indices were checked to fit an i32.
-        let key = key(value, index as u32);
-        if key <= self.key_floor {
+        self.offer_key(key(value, index as u32), value);
+    }
+
+    #[inline]
+    fn offer_key(&mut self, key: u64, value: f32) {
+        if value < self.value_floor || self.k == 0 || key <= self.key_floor {
             return;
         }
-        self.kept.push((key, value));
-        if self.kept.len() >= self.k.saturating_mul(2).max(64) {
+        self.kept.push(key);
+        if self.kept.len() >= Best::room(self.k) {
             self.prune();
         }
     }
@@ -59,32 +85,34 @@ impl Best {
         if self.kept.len() <= self.k {
             return;
         }
-        let (_, last, _) = self.kept.select_nth_unstable_by_key(self.k - 1, |entry| std::cmp::Reverse(entry.0));
-        (self.key_floor, self.value_floor) = (last.0, if last.1.is_nan() { f32::INFINITY } else { last.1 });
+        let (_, last, _) = self.kept.select_nth_unstable_by_key(self.k - 1, |&key| std::cmp::Reverse(key));
+        let value = entry(*last).1;
+        (self.key_floor, self.value_floor) = (*last, if value.is_nan() { f32::INFINITY } else { value });
         self.kept.truncate(self.k);
     }
 
     /// Takes in what another has kept.
     pub(crate) fn absorb(&mut self, other: &Best) {
-        for &(key, value) in &other.kept {
-            self.offer(value, !(key as u32) as usize);
+        for &key in &other.kept {
+            self.offer_key(key, entry(key).1);
         }
     }
 
     /// The entries, index and value, in no particular order.
     pub(crate) fn kept(&mut self) -> impl Iterator<Item = (usize, f32)> {
         self.prune();
-        self.kept.iter().map(|entry| (!(entry.0 as u32) as usize, entry.1))
+        self.kept.iter().map(|&key| entry(key))
     }
 
     /// Writes the entries in their order; the rest becomes value 0 and index −1. Gives their number.
     pub(crate) fn write(&mut self, values: &mut [f32], indices: &mut [i32]) -> usize {
         self.prune();
-        self.kept.sort_unstable_by_key(|entry| std::cmp::Reverse(entry.0));
+        self.kept.sort_unstable_by_key(|&key| std::cmp::Reverse(key));
         values.fill(0.0);
         indices.fill(-1);
-        for ((entry, value), index) in self.kept.iter().zip(values).zip(indices) {
-            (*value, *index) = (entry.1, !(entry.0 as u32) as i32);
+        for ((&key, value), index) in self.kept.iter().zip(values).zip(indices) {
+            let (at, kept) = entry(key);
+            (*value, *index) = (kept, at as i32);
         }
         self.kept.len()
     }
@@ -103,21 +131,26 @@ fn portable_mask(values: &[f32; GROUP], floor: f32) -> u32 {
     mask
 }
 
-/// Offers `row`, whose first entry has the index `first`, to `best`.
+/// Calls `hit` with each entry of `row` that may not be below the floor that `hit` gave last, at first `floor`.
 #[inline(always)]
-fn offer_with(best: &mut Best, row: &[f32], first: usize, mask: impl Fn(&[f32; GROUP], f32) -> u32) {
+fn scan(
+    row: &[f32],
+    mut floor: f32,
+    hit: &mut impl FnMut(usize, f32) -> f32,
+    mask: impl Fn(&[f32; GROUP], f32) -> u32,
+) {
     let (groups, rest) = row.as_chunks::<GROUP>();
     for (group, values) in groups.iter().enumerate() {
-        let mut hits = mask(values, best.value_floor);
+        let mut hits = mask(values, floor);
         while hits != 0 {
             let at = hits.trailing_zeros() as usize;
             hits &= hits - 1;
-            best.offer(values[at], first + group * GROUP + at);
+            floor = hit(group * GROUP + at, values[at]);
         }
     }
     let start = groups.len() * GROUP;
     for (at, value) in rest.iter().enumerate() {
-        best.offer(*value, first + start + at);
+        hit(start + at, *value);
     }
 }
 
@@ -125,11 +158,11 @@ fn offer_with(best: &mut Best, row: &[f32], first: usize, mask: impl Fn(&[f32; G
 mod x86 {
     use std::arch::x86_64::*;
 
-    use super::{Best, GROUP, offer_with};
+    use super::{GROUP, scan};
 
     #[target_feature(enable = "avx2,fma,avx512f")]
-    pub(super) fn avx512(best: &mut Best, row: &[f32], first: usize) {
-        offer_with(best, row, first, |values: &[f32; GROUP], floor| {
+    pub(super) fn avx512(row: &[f32], floor: f32, hit: &mut impl FnMut(usize, f32) -> f32) {
+        scan(row, floor, hit, |values: &[f32; GROUP], floor| {
             let floor = _mm512_set1_ps(floor);
             // SAFETY: the two loads are of the 32 entries.
             let (low, high) = unsafe { (_mm512_loadu_ps(values.as_ptr()), _mm512_loadu_ps(values.as_ptr().add(16))) };
@@ -140,8 +173,8 @@ mod x86 {
     }
 
     #[target_feature(enable = "avx2,fma")]
-    pub(super) fn avx2(best: &mut Best, row: &[f32], first: usize) {
-        offer_with(best, row, first, |values: &[f32; GROUP], floor| {
+    pub(super) fn avx2(row: &[f32], floor: f32, hit: &mut impl FnMut(usize, f32) -> f32) {
+        scan(row, floor, hit, |values: &[f32; GROUP], floor| {
             let floor = _mm256_set1_ps(floor);
             let mut mask = 0;
             for part in 0..4 {
@@ -155,18 +188,27 @@ mod x86 {
     }
 }
 
-/// Offers `row`, whose first entry has the index `first`, to `best`.
-pub(crate) fn offer_row(isa: Isa, best: &mut Best, row: &[f32], first: usize) {
+/// Calls `hit` with the place and value of each entry of `row` that is not below a floor, NaN among them: first `floor`, then
+/// what `hit` gave last. Entries a little below may come too.
+pub(crate) fn for_hits(isa: Isa, row: &[f32], floor: f32, hit: &mut impl FnMut(usize, f32) -> f32) {
     assert!(isa.is_available(), "this processor has no {}", isa.name());
     match isa {
         // SAFETY: the assertion has found the instruction set.
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 => unsafe { x86::avx512(best, row, first) },
+        Isa::Avx512 => unsafe { x86::avx512(row, floor, hit) },
         // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 => unsafe { x86::avx2(best, row, first) },
-        _ => offer_with(best, row, first, portable_mask),
+        Isa::Avx2 => unsafe { x86::avx2(row, floor, hit) },
+        _ => scan(row, floor, hit, portable_mask),
     }
+}
+
+/// Offers `row`, whose first entry has the index `first`, to `best`.
+pub(crate) fn offer_row(isa: Isa, best: &mut Best, row: &[f32], first: usize) {
+    for_hits(isa, row, best.value_floor, &mut |at, value| {
+        best.offer(value, first + at);
+        best.value_floor
+    });
 }
 
 /// The k first entries of each row of `width`: value descending, NaN first, ties by index ascending. Where there are

@@ -444,7 +444,12 @@ export const kernels = {
     inputs: [f32('x', '[T, d]')],
     params: [matrix('W', '[d, F]'), perhaps(vector('b', '[F]')), perhaps(vector('thresholds', '[F]'))],
     outputs: [f32('values', '[T, k]'), i32('indices', '[T, k]'), i32('count', '[T]')],
-    attrs: { activation: { type: ['none', 'relu', 'threshold'] }, k: number },
+    // A first look in few bits, where the processor multiplies them faster; the result is the same to the bit.
+    attrs: {
+      activation: { type: ['none', 'relu', 'threshold'] },
+      k: number,
+      screen: { type: ['none', 'bf16', 'int8'], optional: true },
+    },
   },
   ...visionKernels,
 } as const satisfies { readonly [name: string]: KernelSpec };

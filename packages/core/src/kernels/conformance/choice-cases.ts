@@ -93,6 +93,17 @@ const projections: ConformanceCase[] = [
       bound: 'exact',
     }),
   ),
+  ...(['bf16', 'int8'] as const).flatMap((screen) =>
+    lengths.map((tokens) =>
+      buildCase('bias_act_top_k', `${tokens} tokens looked at in ${screen} first`, {
+        inputs: [random(`project/tokens/${tokens}`, [tokens, 16])],
+        params: [random('project/tokens/W', [16, 200]), random('project/tokens/b', [200]), null],
+        attrs: { activation: 'relu', k: 5, screen },
+        out: [[tokens, 5], [tokens, 5], [tokens]],
+        bound: 'exact',
+      }),
+    ),
+  ),
   buildCase('bias_act_top_k', 'more asked for than there are latents', {
     inputs: [floats([1, 1], [1])],
     params: [floats([1, 3], [3, 1, 2]), null, null],
