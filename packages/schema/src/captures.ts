@@ -32,8 +32,8 @@ export const Captures = record({
   sites: list(record({ site: Site, shape: list(index, 4) }), 4096),
   /** The longest row of tokens; documents are cut into rows. */
   length: index,
-  /** Whether each document begins with the token that marks a beginning. */
-  bos: z.boolean(),
+  /** Whether each document begins with the token that marks a beginning: as its vocabulary says, always, or never. */
+  bos: z.enum(['auto', 'always', 'never']),
   /** No more tokens than this are captured; absent limits are the largest whole number. */
   limit: index,
   shardBytes: index,

@@ -42,7 +42,16 @@ async function capture(path: string, more: Partial<CaptureCorpusOptions> & { rea
   const { out = 'out', field = 'text', length = 4, tokenBytes = 2, ...rest } = more;
   const engine = { graph: model.graph, weights: model.weights, executor: (await chooseExecutor()).executor };
   const corpus = openCorpus(path, { tokenizer: words, field, tokenBytes, length, vocab: model.spec.vocab });
-  const options = { corpus, folder: join(folder, out), sites, length, field, tokenBytes, bos: false, ...rest };
+  const options = {
+    corpus,
+    folder: join(folder, out),
+    sites,
+    length,
+    field,
+    tokenBytes,
+    bos: 'never' as const,
+    ...rest,
+  };
   return captureCorpus(engine, model, options);
 }
 

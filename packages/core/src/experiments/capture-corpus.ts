@@ -5,7 +5,7 @@ import { type Model, modelRef } from '../architectures/index.ts';
 import { hashFile, type TensorToWrite, writeSafetensors } from '../checkpoints/index.ts';
 import { findSite } from '../graph/index.ts';
 import { type Engine, makePlan, type RunOptions, readoutTensor, runPlan } from '../plan/index.ts';
-import type { Corpus } from '../tokens/index.ts';
+import type { Bos, Corpus } from '../tokens/index.ts';
 import { openCaptures, saveManifest } from './captures-folder.ts';
 import { numericsVersion } from './versions.ts';
 
@@ -20,7 +20,7 @@ export interface CaptureCorpusOptions extends Pick<RunOptions, 'signal' | 'memor
   readonly length: number;
   readonly field: string;
   readonly tokenBytes: 2 | 4;
-  readonly bos: boolean;
+  readonly bos: Bos;
   /** Stop after this many tokens. */
   readonly limit?: number;
   /** A file is closed once it holds this much; 256 MiB if left out. */

@@ -6,7 +6,7 @@ import { fileLength, readBytes } from '../checkpoints/read-bytes.ts';
 import { parquetDocuments } from './corpus-parquet.ts';
 import { jsonDocument, lines } from './corpus-text.ts';
 import { type StoredTokens, storedTokens } from './corpus-tokens.ts';
-import type { Tokenizer } from './tokenizer.ts';
+import type { Bos, Tokenizer } from './tokenizer.ts';
 
 // A corpus is documents in order. Texts are read a piece at a time and encoded when their turn comes, so that a corpus may be
 // larger than memory and what was done before is passed over without being encoded again.
@@ -20,8 +20,8 @@ export interface CorpusOptions {
   readonly tokenBytes?: 2 | 4;
   /** How many ids of a .bin file or of a .npy row are one document. */
   readonly length: number;
-  /** Whether texts begin with the token that marks a beginning. */
-  readonly bos?: boolean;
+  /** How texts begin; `auto` if left out. */
+  readonly bos?: Bos;
   /** Ids must be below it. */
   readonly vocab: number;
 }
@@ -130,7 +130,7 @@ function rawTokens(path: string, bytes: number, { tokenBytes = 2, length }: Corp
 function encoded(
   value: string | readonly number[],
   at: string,
-  { tokenizer, bos = false, vocab }: CorpusOptions,
+  { tokenizer, bos = 'auto', vocab }: CorpusOptions,
 ): readonly number[] {
   if (typeof value === 'string' && !tokenizer) {
     throw new CircuitscopeError('missing_tokenizer', `${at} is text, and there is no tokenizer to read it with.`, {

@@ -2,7 +2,9 @@ import { CircuitscopeError } from '@circuitscope/schema';
 import * as library from '@huggingface/tokenizers';
 import { parseJson } from '../checkpoints/parse-json.ts';
 import { readWhole } from '../checkpoints/read-bytes.ts';
+import { bosOf } from './missing-bos.ts';
 import { mayBacktrackForEver } from './regex-guard.ts';
+import { bosNamedBeside } from './special-tokens.ts';
 import { textTooLong } from './text-too-long.ts';
 import type { Tokenizer } from './tokenizer.ts';
 import { unknownToken } from './unknown-token.ts';
@@ -19,42 +21,101 @@ interface LibraryTokenizer {
 
 /**
  * A tokenizer.json, read by `@huggingface/tokenizers` (plain JavaScript, the one of transformers.js). Equal to the Python
- * library on the golden texts; what it lacks, such as the normalizer `Nmt` of T5, is an error and never skipped. As in Python,
- * a character that the vocabulary lacks vanishes where the file names no unknown token.
+ * library on the golden texts; what it lacks is an error and never skipped. As in Python, a character that the vocabulary
+ * lacks vanishes where the file names no unknown token.
  *
  * @throws CircuitscopeError `bad_tokenizer`, `unsupported_tokenizer`, `missing_file`, `too_large`.
  */
 export function openHuggingFaceTokenizer(path: string): Tokenizer {
   const json = parseJson(readWhole(path, limits.fileBytes), { code: 'bad_tokenizer', at: path });
-  checkVocabulary(json, path);
-  checkPatterns(json, path);
-  const tokenizer = construct(json, path);
-  const size = 1 + [...tokenizer.get_vocab(true).values()].reduce((most, id) => Math.max(most, id), -1);
+  return huggingFaceTokenizer(json, path, bosNamedBeside(path));
+}
+
+/**
+ * @param json what a tokenizer.json holds
+ * @param at file, for errors
+ * @param bosName the token that begins a text, where another file names it; else it is the one that the template puts first,
+ *   or the only special token.
+ */
+export function huggingFaceTokenizer(json: unknown, at: string, bosName?: string): Tokenizer {
+  checkVocabulary(json, at);
+  checkPatterns(json, at);
+  const tokenizer = construct(withoutNmt(json), at);
+  const vocabulary = tokenizer.get_vocab(true);
+  const size = 1 + [...vocabulary.values()].reduce((most, id) => Math.max(most, id), -1);
+  const name = bosName ?? firstOfTemplate(json) ?? onlySpecial(json);
+  const bosId = (name === undefined ? undefined : vocabulary.get(name)) ?? null;
 
   const token = (id: number): string => {
     const text = Number.isInteger(id) ? tokenizer.id_to_token(id) : undefined;
-    if (text === undefined) throw unknownToken(path, id, size);
+    if (text === undefined) throw unknownToken(at, id, size);
     return text;
   };
   return {
     kind: 'huggingface',
     size,
-    encode(text, options = {}) {
-      if (text.length > limits.textLength) throw textTooLong(path, text.length, limits.textLength);
-      const { ids } = guarded(path, () => tokenizer.encode(text, { add_special_tokens: options.bos !== false }));
-      return ids.map((id) => {
-        if (id === undefined) throw unknownToken(path, text, size);
+    bosId,
+    encode(text, { bos = 'auto' } = {}) {
+      if (text.length > limits.textLength) throw textTooLong(at, text.length, limits.textLength);
+      const { ids } = guarded(at, () => tokenizer.encode(text, { add_special_tokens: bos !== 'never' }));
+      const known = ids.map((id) => {
+        if (id === undefined) throw unknownToken(at, text, size);
         return id;
       });
+      return bos === 'always' && known[0] !== bosOf(bosId, at) ? [bosOf(bosId, at), ...known] : known;
     },
     decode(ids) {
       if (ids.length === 0) return '';
       ids.forEach(token); // the library would write its unknown token in silence
       const options = { skip_special_tokens: true, clean_up_tokenization_spaces: false };
-      return guarded(path, () => tokenizer.decode([...ids], options));
+      return guarded(at, () => tokenizer.decode([...ids], options));
     },
     token,
   };
+}
+
+/**
+ * SentencePiece's `Nmt` normalizer in terms of two replacements, for the library has it not: some control characters go,
+ * white space, zero-width characters, U+2581 and U+FFFD become spaces.
+ */
+function withoutNmt(value: unknown): object {
+  const rewritten = (part: unknown): unknown => {
+    if (Array.isArray(part)) return part.map(rewritten);
+    if (!isObject(part)) return part;
+    if (member(part, 'type') === 'Nmt') return { type: 'Sequence', normalizers: nmt };
+    return { ...part, normalizers: rewritten(member(part, 'normalizers')) };
+  };
+  const json = Object(value);
+  return { ...json, normalizer: rewritten(member(json, 'normalizer')) };
+}
+
+const nmt = [
+  { type: 'Replace', pattern: { Regex: '[\\x01-\\x08\\x0b\\x0e-\\x1f\\x7f\\x8f\\x9f]' }, content: '' },
+  {
+    type: 'Replace',
+    pattern: { Regex: '[\\t\\n\\x0c\\r\\u1680\\u200b-\\u200f\\u2028\\u2029\\u2581\\ufeff\\ufffd]' },
+    content: ' ',
+  },
+];
+
+/** The special token that a template puts before a text. */
+function firstOfTemplate(json: unknown): string | undefined {
+  const processor = member(json, 'post_processor');
+  const inner = member(processor, 'processors');
+  for (const part of [processor, ...(Array.isArray(inner) ? inner : [])]) {
+    const single = member(part, 'single');
+    const first = member(Array.isArray(single) ? single[0] : undefined, 'SpecialToken');
+    const id = member(first, 'id');
+    if (member(part, 'type') === 'TemplateProcessing' && typeof id === 'string') return id;
+  }
+  return undefined;
+}
+
+function onlySpecial(json: unknown): string | undefined {
+  const added = member(json, 'added_tokens');
+  const special = (Array.isArray(added) ? added : []).filter((entry) => member(entry, 'special') === true);
+  const content = special.length === 1 ? member(special[0], 'content') : undefined;
+  return typeof content === 'string' ? content : undefined;
 }
 
 function construct(json: object, at: string): LibraryTokenizer {

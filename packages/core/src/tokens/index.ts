@@ -2,5 +2,5 @@ export { type Corpus, type CorpusDocument, type CorpusFormat, type CorpusOptions
 export { type GenerateOptions, generate, generateTogether } from './generate.ts';
 export { type Llama2cTokenizer, openLlama2cTokenizer } from './llama2c-tokenizer.ts';
 export { openTokenizer } from './open-tokenizer.ts';
-export type { Tokenizer } from './tokenizer.ts';
+export type { Bos, Tokenizer } from './tokenizer.ts';
 export { openWordTokenizer, wordTokenizer } from './word-tokenizer.ts';

@@ -47,14 +47,14 @@ describe('llama2.c tokenizer', () => {
   test('a text begins with BOS and a space; the better merge wins', () => {
     expect(small.size).toBe(264);
     expect(small.encode('ab')).toEqual([1, SPACE_A, B]); // " a" beats "ab"
-    expect(small.encode('b ab', { bos: false })).toEqual([SPACE, B, SPACE_A, B]);
-    expect(small.encode('bab', { bos: false })).toEqual([SPACE, B, AB]);
+    expect(small.encode('b ab', { bos: 'never' })).toEqual([SPACE, B, SPACE_A, B]);
+    expect(small.encode('bab', { bos: 'never' })).toEqual([SPACE, B, AB]);
     expect(small.encode('')).toEqual([1]);
-    expect(small.encode('', { bos: false })).toEqual([]);
+    expect(small.encode('', { bos: 'never' })).toEqual([]);
   });
 
   test('a character that the vocabulary lacks becomes its bytes, and these decode to it again', () => {
-    const ids = small.encode('aé🙂\n', { bos: false });
+    const ids = small.encode('aé🙂\n', { bos: 'never' });
     expect(ids).toEqual([SPACE_A, ...[...Buffer.from('é🙂\n')].map((byte) => byte + 3)]);
     expect(small.decode(ids)).toBe(' aé🙂\n');
     expect([...small.decodeBytes(ids.slice(1, 2))]).toEqual([0xc3]);

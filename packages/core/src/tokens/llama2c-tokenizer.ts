@@ -74,9 +74,10 @@ export function parseLlama2cTokenizer(bytes: Uint8Array, at: string): Llama2cTok
   return {
     kind: 'llama2c',
     size: pieces.length,
+    bosId: BOS,
     encode(text, options = {}) {
       if (text.length > limits.textLength) throw textTooLong(at, text.length, limits.textLength);
-      const start = options.bos === false ? [] : [BOS];
+      const start = options.bos === 'never' ? [] : [BOS];
       if (text === '') return start;
       const symbols: number[] = [];
       for (const character of ` ${text}`) symbols.push(...idsOfCharacter(character));

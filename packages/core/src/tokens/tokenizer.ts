@@ -1,14 +1,21 @@
+/**
+ * Whether a text begins with the token that begins texts: `auto` as the vocabulary's own program does (it may add other
+ * tokens too, as [CLS] … [SEP] or a last </s>), `always` so in any case, `never` no token that is not of the text.
+ */
+export type Bos = 'auto' | 'always' | 'never';
+
 /** Text to token ids and back, for one vocabulary. */
 export interface Tokenizer {
   readonly kind: 'llama2c' | 'huggingface' | 'words';
   /** Ids run from 0 to size − 1. */
   readonly size: number;
+  /** The token that begins a text, null where the vocabulary has none. */
+  readonly bosId: number | null;
   /**
-   * @param options.bos whether the tokens that the vocabulary puts around a text (BOS, and [CLS] … [SEP]) are added; without
-   *   it, as the format's own program does.
-   * @throws CircuitscopeError `unknown_token`, `too_large`.
+   * @param options.bos `auto` if left out.
+   * @throws CircuitscopeError `unknown_token`, `too_large`; `missing_bos` where it is to come always and there is none.
    */
-  encode(text: string, options?: { readonly bos?: boolean }): number[];
+  encode(text: string, options?: { readonly bos?: Bos }): number[];
   /** The text of the ids, without the tokens that mark its beginning. Bytes that are no UTF-8 become U+FFFD. */
   decode(ids: readonly number[]): string;
   /** One token in the vocabulary's own spelling. @throws CircuitscopeError `unknown_token`. */

@@ -1,6 +1,7 @@
 import { CircuitscopeError } from '@circuitscope/schema';
 import { parseJson } from '../checkpoints/parse-json.ts';
 import { readWhole } from '../checkpoints/read-bytes.ts';
+import { bosOf } from './missing-bos.ts';
 import type { Tokenizer } from './tokenizer.ts';
 import { unknownToken } from './unknown-token.ts';
 
@@ -16,7 +17,7 @@ export function openWordTokenizer(path: string): Tokenizer {
 
 /**
  * A vocabulary of whole words: entry i is the word of id i. A text is split at spaces, words are joined by one space. Only
- * with `bos: true`, and if the vocabulary has it, `<bos>` comes first.
+ * with `bos: 'always'` does `<bos>` come first.
  *
  * @throws CircuitscopeError `bad_tokenizer` unless all entries are different strings, not empty and without spaces.
  */
@@ -49,12 +50,14 @@ export function wordTokenizer(words: readonly unknown[], at: string): Tokenizer 
     if (word === undefined) throw unknownToken(at, id, list.length);
     return word;
   };
+  const bosId = ids.get(BOS) ?? null;
   return {
     kind: 'words',
     size: list.length,
+    bosId,
     encode(text, options = {}) {
       const written = text.split(' ').filter((word) => word !== '');
-      return (options.bos ? [BOS, ...written] : written).map(idOf);
+      return options.bos === 'always' ? [bosOf(bosId, at), ...written.map(idOf)] : written.map(idOf);
     },
     decode: (idList) =>
       idList

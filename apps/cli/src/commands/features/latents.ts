@@ -21,7 +21,7 @@ import type { Io } from '../../io.ts';
 import { integer, required, shared, text, withDefault } from '../../options/index.ts';
 import { numbers, print, progress, styleFor, table } from '../../output/index.ts';
 import { modelOption } from '../../resolve-model.ts';
-import { promptFrom, tokenizer, tokens } from '../model/prompt-options.ts';
+import { bos, bosUsed, promptFrom, tokenizer, tokens } from '../model/prompt-options.ts';
 
 export const latents = command({
   summary: 'which latents of a sparse dictionary are active on a prompt',
@@ -34,6 +34,7 @@ export const latents = command({
     tokens,
     text: text('TEXT', 'text instead of token ids'),
     tokenizer,
+    bos,
     top: withDefault(integer('K', 'latents of each position', { min: 1, max: 1000 }), 5),
     ablate: integer('N', 'a latent that is set to zero'),
     answer: integer('ID', 'the token whose logit --ablate watches (default: the most likely one)'),
@@ -80,6 +81,7 @@ export const latents = command({
       version: 1,
       model: { ...(await modelRef(model)), source },
       executor: executorDocument(engine),
+      bos: bosUsed(options),
       dictionary: {
         source: dictionary.name,
         contentHash: await dictionary.contentHash(),

@@ -8,7 +8,7 @@ import { numbers, print, styleFor, table } from '../../output/index.ts';
 import { csvLine, outPath, writeText } from '../../output/write-once.ts';
 import { modelOption, resolveDecoder } from '../../resolve-model.ts';
 import { viewed, viewOption } from '../../view-option.ts';
-import { mask, promptFrom, tokenizer, tokens } from './prompt-options.ts';
+import { bos, bosUsed, mask, promptFrom, tokenizer, tokens } from './prompt-options.ts';
 import { tokenId, tokenizerBeside } from './token-words.ts';
 
 export const attribute = command({
@@ -37,6 +37,7 @@ export const attribute = command({
     out: text('FILE.csv', 'where to write all parts'),
     mask,
     tokenizer,
+    bos,
     threads: shared.threads,
     force: shared.force,
   },
@@ -90,6 +91,7 @@ export const attribute = command({
       version: 1,
       model: { name: model.name, contentHash: await model.checkpoint.contentHash(), view: options.view },
       executor: executorDocument(engine),
+      bos: bosUsed(options),
       answer: options.answer,
       wrong: options.wrong ?? null,
       logit: Array.from(found.logit),

@@ -6,7 +6,7 @@ import { command } from '../../command.ts';
 import { flag, integer, real, shared, text, withDefault } from '../../options/index.ts';
 import { print } from '../../output/index.ts';
 import { modelOption, resolveDecoder } from '../../resolve-model.ts';
-import { promptFrom, tokenizer, tokenizerFor, tokens } from './prompt-options.ts';
+import { bos, bosUsed, promptFrom, tokenizer, tokenizerFor, tokens } from './prompt-options.ts';
 
 export const generate = command({
   summary: 'continue a text, token by token',
@@ -22,6 +22,7 @@ export const generate = command({
     seed: shared.seed,
     noCache: flag('run the whole text for every token (slow; the same text)'),
     tokenizer,
+    bos,
     threads: shared.threads,
   },
   examples: [
@@ -44,6 +45,7 @@ export const generate = command({
       tokens: options.tokens,
       text: options.tokens ? options.prompt : (options.prompt ?? ''),
       tokenizer: options.tokenizer,
+      bos: options.bos,
     };
     const [ids = [], ...others] = promptFrom(given, model, options.model, io).tokens;
     if (others.length > 0)
@@ -81,6 +83,7 @@ export const generate = command({
       version: 1,
       model: { name: model.name, contentHash: await model.checkpoint.contentHash() },
       executor: executorDocument(engine),
+      bos: bosUsed(options),
       settings: { steps, temperature, seed, topK: topK ?? null },
       prompt: [...ids],
       tokens: added,

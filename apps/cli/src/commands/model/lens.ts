@@ -12,7 +12,7 @@ import { csvLine, outPath, writeText } from '../../output/write-once.ts';
 import { modelOption, resolveDecoder } from '../../resolve-model.ts';
 import { viewed, viewOption } from '../../view-option.ts';
 import { positionsOption } from './positions-option.ts';
-import { mask, promptFrom, tokenizer, tokens } from './prompt-options.ts';
+import { bos, bosUsed, mask, promptFrom, tokenizer, tokens } from './prompt-options.ts';
 import { tokenId, tokenizerBeside, wordOf } from './token-words.ts';
 
 export const lens = command({
@@ -31,6 +31,7 @@ export const lens = command({
     out: text('FILE', 'where to write all rows: .csv or .safetensors'),
     mask,
     tokenizer,
+    bos,
     threads: shared.threads,
     force: shared.force,
   },
@@ -83,6 +84,7 @@ export const lens = command({
       version: 1,
       model: { name: model.name, contentHash: await model.checkpoint.contentHash(), view: options.view },
       executor: executorDocument(engine),
+      bos: bosUsed(options),
       tokens: prompt.tokens,
       out,
       rows,

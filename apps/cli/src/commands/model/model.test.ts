@@ -262,6 +262,11 @@ describe.skipIf(!sharedFolder)(`model${sharedFolder ? '' : ` (skipped: ${without
     const document = JSON.parse(stdout);
     expect(document).toMatchObject({ kind: 'generation', prompt: expect.any(Array), tokens: expect.any(Array) });
     expect(document.tokens).toHaveLength(6);
+    expect([document.bos, document.prompt[0]]).toEqual(['auto', 1]);
+    const line = ['model', 'generate', '--model', stories, '--prompt', 'Once', '--steps', '1', '--json'];
+    const bare = JSON.parse((await circuitscope([...line, '--bos', 'never'])).stdout);
+    expect([bare.bos, bare.prompt[0] === 1]).toEqual(['never', false]);
+    expect((await circuitscope([...line, '--bos', 'perhaps'])).stderr).toMatch(/--bos.*auto, always, never/);
     expect(document.text.startsWith('Once upon')).toBe(true);
     const plain = await circuitscope([
       'model',

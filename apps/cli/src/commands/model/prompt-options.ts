@@ -1,10 +1,10 @@
 import { resolve } from 'node:path';
 import type { Model } from '@circuitscope/core/architectures';
 import type { Prompt } from '@circuitscope/core/plan';
-import { openTokenizer, type Tokenizer } from '@circuitscope/core/tokens';
+import { type Bos, openTokenizer, type Tokenizer } from '@circuitscope/core/tokens';
 import { CircuitscopeError } from '@circuitscope/schema';
 import type { Io } from '../../io.ts';
-import { badOption, text, valued } from '../../options/index.ts';
+import { badOption, choice, text, valued, withDefault } from '../../options/index.ts';
 
 // Options that say what a model reads: token ids, or text with the tokenizer that belongs to the model.
 
@@ -18,6 +18,19 @@ export const mask = valued('[[0|1,…],…]', '1 at real tokens, 0 at padding; a
 
 export const tokenizer = text('PATH', 'tokenizer file (default: the one beside the model)');
 
+export const bos = withDefault(
+  choice(
+    ['auto', 'always', 'never'] as const,
+    'whether a text begins with the token that begins texts: as its vocabulary says, in any case, or with none of the vocabulary’s own tokens',
+  ),
+  'auto',
+);
+
+/** How the text of the options began, as results say it; null where token ids were given, which are taken as they are. */
+export function bosUsed(options: { readonly tokens: number[][] | undefined; readonly bos: Bos }): Bos | null {
+  return options.tokens === undefined ? options.bos : null;
+}
+
 /** The prompt that the options name; exactly one of tokens and text. */
 export function promptFrom(
   options: {
@@ -25,6 +38,7 @@ export function promptFrom(
     readonly text: string | undefined;
     readonly mask?: number[][] | undefined;
     readonly tokenizer: string | undefined;
+    readonly bos?: Bos;
   },
   model: Model,
   given: string,
@@ -37,7 +51,9 @@ export function promptFrom(
       { at: '--tokens' },
     );
   }
-  const rows = options.tokens ?? [tokenizerFor(options.tokenizer, given, io).encode(options.text ?? '')];
+  const rows = options.tokens ?? [
+    tokenizerFor(options.tokenizer, given, io).encode(options.text ?? '', { bos: options.bos ?? 'auto' }),
+  ];
   for (const id of rows.flat()) {
     if (id < model.spec.vocab) continue;
     throw new CircuitscopeError(

@@ -23,14 +23,14 @@ describe.skipIf(!sharedFolder)(`model run --corpus${sharedFolder ? '' : ` (skipp
   };
 
   test('writes a folder of activations with a manifest, and a second time has nothing left to do', async () => {
-    const { code, stdout, stderr } = await run(...corpus(), '--bos', '--json');
+    const { code, stdout, stderr } = await run(...corpus(), '--bos', 'always', '--json');
     expect([code, stderr]).toEqual([0, '']);
     const manifest = mustParse(Captures, JSON.parse(stdout), 'captures');
-    expect(manifest).toMatchObject({ documents: 3, complete: true, length: 8, bos: true });
+    expect(manifest).toMatchObject({ documents: 3, complete: true, length: 8, bos: 'always' });
     const [shard] = manifest.shards;
     const tensors = readSafetensorsHeader(join(folder, 'captures', shard?.file ?? '')).tensors;
     expect(tensors.find(({ name }) => name === site)?.shape).toEqual([manifest.tokens, 64]);
-    const again = await run(...corpus(), '--bos');
+    const again = await run(...corpus(), '--bos', 'always');
     expect(again.stdout).toMatch(/^this time +0 tokens/m);
   });
 

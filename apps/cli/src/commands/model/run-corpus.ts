@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import { captureCorpus } from '@circuitscope/core';
 import type { Model } from '@circuitscope/core/architectures';
-import { openCorpus } from '@circuitscope/core/tokens';
+import { type Bos, openCorpus } from '@circuitscope/core/tokens';
 import { CircuitscopeError } from '@circuitscope/schema';
 import { chooseEngine } from '../../choose-engine.ts';
 import { documentOf } from '../../examine/document-of.ts';
@@ -20,7 +20,7 @@ export interface CorpusOptions {
   readonly tokenBytes: '2' | '4' | undefined;
   readonly limit: number | undefined;
   readonly shardMegabytes: number | undefined;
-  readonly bos: boolean;
+  readonly bos: Bos;
   readonly tokenizer: string | undefined;
   readonly threads: number | undefined;
   readonly json: boolean;

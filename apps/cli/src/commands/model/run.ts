@@ -6,12 +6,12 @@ import { makePlan } from '@circuitscope/core/plan';
 import { CircuitscopeError, invalidRecord, type Plan, parsePlan, type Readout } from '@circuitscope/schema';
 import { chooseEngine, executorDocument } from '../../choose-engine.ts';
 import { command } from '../../command.ts';
-import { choice, flag, flagOf, integer, list, required, shared, text } from '../../options/index.ts';
+import { choice, flagOf, integer, list, required, shared, text } from '../../options/index.ts';
 import { byLayer, numbers, print, progress, styleFor, table } from '../../output/index.ts';
 import { outPath } from '../../output/write-once.ts';
 import { modelOption, resolveDecoder } from '../../resolve-model.ts';
 import { viewed, viewOption } from '../../view-option.ts';
-import { mask, promptFrom, tokenizer, tokens } from './prompt-options.ts';
+import { bos, bosUsed, mask, promptFrom, tokenizer, tokens } from './prompt-options.ts';
 import { runCorpus } from './run-corpus.ts';
 import { writeReadouts } from './write-readouts.ts';
 
@@ -34,11 +34,11 @@ export const run = command({
     field: text('NAME', 'what holds text or ids in JSON lines and Parquet (default: text)'),
     length: integer('N', 'cut documents of a corpus into rows of N tokens (default: 128)', { min: 1 }),
     limit: integer('N', 'stop after N tokens of a corpus', { min: 1 }),
-    bos: flag('begin each document of a corpus with the token that marks a beginning'),
     tokenBytes: choice(['2', '4'] as const, 'bytes of an id in a .bin corpus (default: 2)'),
     shardMegabytes: integer('N', 'close a file of a corpus at N MiB (default: 256)', { min: 1, max: 65_536 }),
     mask,
     tokenizer,
+    bos,
     threads: shared.threads,
     force: shared.force,
   },
@@ -109,6 +109,7 @@ export const run = command({
       version: 1,
       model: { name: model.name, contentHash: await model.checkpoint.contentHash(), view: options.view },
       executor: executorDocument(engine),
+      bos: bosUsed(options),
       out,
       bytes,
       tensors: entries.map(({ name, dtype, shape }) => ({ name, dtype, shape: [...shape] })),
@@ -130,7 +131,7 @@ const forPrompt = ['tokens', 'text', 'mask', 'plan'] as const;
 /** An option that would do nothing is a mistake. */
 function requireFitting(
   options: {
-    readonly [K in (typeof forCorpus)[number] | (typeof forPrompt)[number] | 'corpus' | 'bos' | 'force']: unknown;
+    readonly [K in (typeof forCorpus)[number] | (typeof forPrompt)[number] | 'corpus' | 'force']: unknown;
   },
 ): void {
   const refuse = (option: string, sentence: string): never => {
@@ -141,7 +142,6 @@ function requireFitting(
     const what = options.corpus === undefined ? 'needs --corpus' : 'belongs to a prompt, not to --corpus';
     refuse(flagOf(surplus), `${flagOf(surplus)} ${what}; leave it out.`);
   }
-  if (options.corpus === undefined && options.bos === true) refuse('--bos', '--bos needs --corpus; leave it out.');
   if (options.corpus !== undefined && options.force === true) {
     refuse(
       '--force',

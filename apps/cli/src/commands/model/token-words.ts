@@ -36,7 +36,7 @@ export function tokenId(given: string, tokenizer: Tokenizer | null, option: stri
       },
     );
   }
-  const plain = tokenizer.encode(given, { bos: false });
+  const plain = tokenizer.encode(given, { bos: 'never' });
   const [id] = plain;
   if (id !== undefined && plain.length === 1) return id;
   throw new CircuitscopeError(
