@@ -59,7 +59,10 @@ export function convnetFromCheckpoint(given: Checkpoint, name: string, options: 
     });
   }
   const config = ConfigReader.of(given);
-  const spec = architecture === 'resnet' ? resnetSpec(config, options.size ?? [224, 224]) : sequentialSpec(config);
+  const spec =
+    architecture === 'resnet'
+      ? resnetSpec(config, options.size ?? [224, 224])
+      : sequentialSpec(config, options.size ?? [224, 224]);
   return convnetOf(architecture, spec, given, name);
 }
 
@@ -153,9 +156,9 @@ export function layersOf(layers: readonly ConvnetLayer[]): readonly ConvnetLayer
   );
 }
 
-function sequentialSpec(config: ConfigReader): ConvnetSpec {
-  const image = config.value('image');
+function sequentialSpec(config: ConfigReader, size: readonly [number, number]): ConvnetSpec {
   const modules = config.value('layers');
+  const image = config.value('image') ?? [firstChannels(modules), ...size];
   config.finish(['model_type', 'architectures', 'name', 'seed', 'classes']);
   if (!Array.isArray(image) || image.length !== 3 || !image.every((size) => Number.isInteger(size) && size > 0)) {
     throw new CircuitscopeError('bad_config', 'image must be [channels, height, width].', { at: 'image' });
@@ -175,6 +178,15 @@ function sequentialSpec(config: ConfigReader): ConvnetSpec {
   }
   const [channels, height, width] = image;
   return { image: [channels, height, width], layers: layersFromModules(modules) };
+}
+
+/** The channels that the first convolution of a list of modules reads, where the config says nothing of images. */
+function firstChannels(modules: unknown): unknown {
+  for (const module of Array.isArray(modules) ? modules : []) {
+    const { arguments: given } = module ?? {};
+    if (typeof given === 'object' && given !== null && 'in_channels' in given) return given.in_channels;
+  }
+  return undefined;
 }
 
 /** A stored [out, in] as [in, out]. */

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { CircuitscopeError } from '@circuitscope/schema';
 import { parseJson } from './parse-json.ts';
 import { readWhole } from './read-bytes.ts';
@@ -7,8 +7,8 @@ import { shown } from './safetensors.ts';
 
 const maxBytes = 4_000_000;
 
-/** Files that say what a model is: transformers' config, and TransformerLens's. */
-const names = ['config.json', 'cfg.json'];
+/** Files that say what a model is: transformers' config, TransformerLens's, and the list of a sequential net's modules. */
+const names = ['config.json', 'cfg.json', 'layers.json'];
 
 /** The configuration in a directory, if it has one. */
 export function configPathIn(directory: string): string | undefined {
@@ -18,6 +18,7 @@ export function configPathIn(directory: string): string | undefined {
 /** @throws CircuitscopeError `bad_config`, `missing_file`, `too_large`. */
 export function readConfig(path: string): object {
   const config = parseJson(readWhole(path, maxBytes), { code: 'bad_config', at: path });
+  if (Array.isArray(config) && basename(path) === 'layers.json') return { model_type: 'convnet', layers: config };
   if (typeof config === 'object' && config !== null && !Array.isArray(config)) return config;
   throw new CircuitscopeError('bad_config', `${path} does not hold a JSON object.`, {
     at: path,

@@ -3,12 +3,14 @@ import { chooseExecutor } from '@circuitscope/core/plan';
 import { command } from '../../command.ts';
 import { argument, flag } from '../../options/index.ts';
 import { byLayer, numbers, print, properties, styleFor, table } from '../../output/index.ts';
-import { modelOption, resolveDecoder } from '../../resolve-model.ts';
+import { modelOption, resolveModel, sizeOption } from '../../resolve-model.ts';
+import { describeModel } from './describe-model.ts';
 
 export const inspect = command({
   summary: 'what a checkpoint is: architecture, sizes, tensors, content hash, executor',
   options: {
     model: argument(modelOption),
+    size: sizeOption,
     tensors: flag('list the stored tensors too'),
   },
   examples: [
@@ -16,8 +18,8 @@ export const inspect = command({
     { line: 'circuitscope model inspect stories260K.bin --tensors', about: 'a llama2.c checkpoint and its tensors' },
   ],
   run: async (options, io) => {
-    const model = await resolveDecoder(options.model, io);
-    const { spec, checkpoint } = model;
+    const model = await resolveModel(options.model, io, options.size ? { size: options.size } : {});
+    const { checkpoint } = model;
     const ref = await modelRef(model);
     const { executor, fallbackReason } = await chooseExecutor();
     const { info } = executor;
@@ -28,42 +30,20 @@ export const inspect = command({
       bytes: byteLength,
     }));
     const bytes = tensors.reduce((sum, tensor) => sum + tensor.bytes, 0);
-    const sizes = {
-      layers: spec.layers,
-      heads: spec.heads,
-      kvHeads: spec.kvHeads,
-      headWidth: spec.headWidth,
-      width: spec.width,
-      inner: spec.inner,
-      vocab: spec.vocab,
-      context: spec.context,
-    };
+    const { sizes, facts, rows: made } = describeModel(model);
     const document = {
       kind: 'model_inspection',
       version: 1,
       model: { ...ref },
       path: checkpoint.path,
       format: checkpoint.kind,
-      sizes,
-      norm: spec.norm ? { ...spec.norm } : null,
-      positions: { ...spec.positions },
-      activation: spec.inner > 0 ? spec.activation : null,
-      gated: spec.gated,
-      tied: spec.tied,
+      modelKind: model.spec.kind,
+      sizes: { ...sizes },
+      ...facts,
       executor: { kind: info.kind, path: info.path, threads: info.threads, cpu: info.cpu, fallbackReason },
       tensors,
     };
     print(io, options, document, () => {
-      const heads =
-        spec.kvHeads === spec.heads ? `${spec.heads}` : `${spec.heads}, sharing ${spec.kvHeads} key/value heads`;
-      const mlp =
-        spec.inner === 0
-          ? 'none'
-          : `${numbers.count(spec.inner)} neurons, ${spec.activation}${spec.gated ? ', gated' : ''}`;
-      const positions =
-        spec.positions.kind === 'learned'
-          ? 'learned'
-          : `rotary (base ${spec.positions.base}, ${spec.positions.layout === 'half' ? 'halves' : 'adjacent pairs'})`;
       const text = properties([
         ['model', ref.name],
         ['architecture', ref.architecture],
@@ -71,13 +51,7 @@ export const inspect = command({
           'parameters',
           `${numbers.count(ref.parameters)} (${ref.dtype}, ${numbers.bytes(bytes)} in ${tensors.length} tensors)`,
         ],
-        ['layers', `${spec.layers}`],
-        ['heads', `${heads}; ${spec.headWidth} wide each`],
-        ['residual stream', `${spec.width} wide`],
-        ['MLP', mlp],
-        ['vocabulary', `${numbers.count(spec.vocab)}${spec.tied ? ', embedding and unembedding tied' : ''}`],
-        ['context', `${numbers.count(spec.context)} tokens, ${positions} positions`],
-        ['norm', spec.norm ? `${spec.norm.kind === 'rms' ? 'RMS' : 'layer'} norm, eps ${spec.norm.eps}` : 'none'],
+        ...made.map(([name, value]): [string, string] => [name, value]),
         ['content hash', ref.contentHash],
         [
           'executor',

@@ -1,5 +1,5 @@
 import { resolve } from 'node:path';
-import type { Model } from '@circuitscope/core/architectures';
+import type { AnyModel } from '@circuitscope/core/architectures';
 import type { Prompt } from '@circuitscope/core/plan';
 import { type Bos, openTokenizer, type Tokenizer } from '@circuitscope/core/tokens';
 import { CircuitscopeError } from '@circuitscope/schema';
@@ -15,6 +15,21 @@ export const tokens = valued('[[ID,…],…]', 'token ids, one list per example,
 export const mask = valued('[[0|1,…],…]', '1 at real tokens, 0 at padding; as --tokens', (given, name) =>
   parseRows(given, name),
 );
+
+export const promptParts = {
+  decoderTokens: valued('[[ID,…],…]', "what an encoder-decoder's decoder reads", (given, name) =>
+    parseRows(given, name),
+  ),
+  tokenTypeIds: valued('[[0|1,…],…]', 'the segment of each token; as --tokens', (given, name) =>
+    parseRows(given, name),
+  ),
+  positionIds: valued(
+    '[[N,…],…]',
+    'position ids; as --tokens (default: counted from the first real one)',
+    (given, name) => parseRows(given, name),
+  ),
+  images: text('FILE', 'images in place of tokens: .npy, or the tensor images of a safetensors file'),
+};
 
 export const tokenizer = text('PATH', 'tokenizer file (default: the one beside the model)');
 
@@ -39,8 +54,11 @@ export function promptFrom(
     readonly mask?: number[][] | undefined;
     readonly tokenizer: string | undefined;
     readonly bos?: Bos;
+    readonly decoderTokens?: number[][] | undefined;
+    readonly tokenTypeIds?: number[][] | undefined;
+    readonly positionIds?: number[][] | undefined;
   },
-  model: Model,
+  model: AnyModel,
   given: string,
   io: Io,
 ): Prompt {
@@ -54,18 +72,24 @@ export function promptFrom(
   const rows = options.tokens ?? [
     tokenizerFor(options.tokenizer, given, io).encode(options.text ?? '', { bos: options.bos ?? 'auto' }),
   ];
-  for (const id of rows.flat()) {
-    if (id < model.spec.vocab) continue;
-    throw new CircuitscopeError(
-      'out_of_range',
-      `The token ${id} is not in the vocabulary of ${model.spec.vocab} tokens.`,
-      {
-        expected: `0 to ${model.spec.vocab - 1}`,
-        got: String(id),
-      },
-    );
+  const { spec } = model;
+  if (spec.kind === 'convnet') {
+    throw new CircuitscopeError('bad_option', `${model.name} looks at images; give --images FILE.`, { at: '--images' });
   }
-  return options.mask ? { tokens: rows, mask: options.mask } : { tokens: rows };
+  for (const id of [...rows, ...(options.decoderTokens ?? [])].flat()) {
+    if (id < spec.vocab) continue;
+    throw new CircuitscopeError('out_of_range', `The token ${id} is not in the vocabulary of ${spec.vocab} tokens.`, {
+      expected: `0 to ${spec.vocab - 1}`,
+      got: String(id),
+    });
+  }
+  return {
+    tokens: rows,
+    ...(options.mask ? { mask: options.mask } : {}),
+    ...(options.decoderTokens ? { decoderTokens: options.decoderTokens } : {}),
+    ...(options.tokenTypeIds ? { tokenTypes: options.tokenTypeIds } : {}),
+    ...(options.positionIds ? { positions: options.positionIds } : {}),
+  };
 }
 
 /** The tokenizer that was named, else the one beside the model. @param given the `--model` */

@@ -1,6 +1,7 @@
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { totalmem } from 'node:os';
 import { resolve } from 'node:path';
+import { requireDecoder } from '@circuitscope/core/architectures';
 import { listSites } from '@circuitscope/core/graph';
 import { makePlan } from '@circuitscope/core/plan';
 import { CircuitscopeError, invalidRecord, type Plan, parsePlan, type Readout } from '@circuitscope/schema';
@@ -9,9 +10,10 @@ import { command } from '../../command.ts';
 import { choice, flagOf, integer, list, required, shared, text } from '../../options/index.ts';
 import { byLayer, numbers, print, progress, styleFor, table } from '../../output/index.ts';
 import { outPath } from '../../output/write-once.ts';
-import { modelOption, resolveDecoder } from '../../resolve-model.ts';
+import { modelOption, resolveDecoder, resolveModel } from '../../resolve-model.ts';
 import { viewed, viewOption } from '../../view-option.ts';
-import { bos, bosUsed, mask, promptFrom, tokenizer, tokens } from './prompt-options.ts';
+import { bos, bosUsed, mask, promptFrom, promptParts, tokenizer, tokens } from './prompt-options.ts';
+import { promptOfImages } from './read-images.ts';
 import { runCorpus } from './run-corpus.ts';
 import { writeReadouts } from './write-readouts.ts';
 
@@ -37,6 +39,7 @@ export const run = command({
     tokenBytes: choice(['2', '4'] as const, 'bytes of an id in a .bin corpus (default: 2)'),
     shardMegabytes: integer('N', 'close a file of a corpus at N MiB (default: 256)', { min: 1, max: 65_536 }),
     mask,
+    ...promptParts,
     tokenizer,
     bos,
     threads: shared.threads,
@@ -56,6 +59,14 @@ export const run = command({
       about: 'a million tokens for a dictionary to be trained on',
     },
     {
+      line: "circuitscope model run --model ./t5 --tokens '[[5,9,1]]' --decoder-tokens '[[0]]' --capture all --out t5.safetensors",
+      about: 'an encoder-decoder, both texts given',
+    },
+    {
+      line: 'circuitscope model run --model ./resnet --images photos.npy --capture logits --out classes.safetensors',
+      about: 'a net that looks at images',
+    },
+    {
       line: "circuitscope model run --model ./gpt2 --tokens '[[1,2,3]]' --plan ablate.json --out effect.safetensors",
       about: 'an experiment that was written down before',
     },
@@ -69,8 +80,10 @@ export const run = command({
       return;
     }
     const out = outPath(options.out, options.force, io);
-    const model = viewed(await resolveDecoder(options.model, io), options.view);
-    const prompt = promptFrom(options, model, options.model, io);
+    const looked = options.images === undefined ? null : promptOfImages(options, resolve(io.cwd, options.images));
+    const given = await resolveModel(options.model, io, looked ? { size: looked.size } : {});
+    const model = options.view === 'raw' ? given : viewed(requireDecoder(given), options.view);
+    const prompt = looked?.prompt ?? promptFrom(options, model, options.model, io);
     const written = options.plan === undefined ? null : readPlan(resolve(io.cwd, options.plan));
     const captures = (options.capture ?? []).flatMap((site): string[] =>
       site === 'all' ? listSites(model.graph).map((entry) => entry.site) : [site],
@@ -109,7 +122,7 @@ export const run = command({
       version: 1,
       model: { name: model.name, contentHash: await model.checkpoint.contentHash(), view: options.view },
       executor: executorDocument(engine),
-      bos: bosUsed(options),
+      bos: looked ? null : bosUsed(options),
       out,
       bytes,
       tensors: entries.map(({ name, dtype, shape }) => ({ name, dtype, shape: [...shape] })),
@@ -126,7 +139,7 @@ export const run = command({
 });
 
 const forCorpus = ['field', 'length', 'limit', 'tokenBytes', 'shardMegabytes'] as const;
-const forPrompt = ['tokens', 'text', 'mask', 'plan'] as const;
+const forPrompt = ['tokens', 'text', 'mask', 'plan', 'decoderTokens', 'tokenTypeIds', 'positionIds', 'images'] as const;
 
 /** An option that would do nothing is a mistake. */
 function requireFitting(

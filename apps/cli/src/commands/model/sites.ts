@@ -1,26 +1,34 @@
-import type { Model } from '@circuitscope/core/architectures';
-import { listSites, readerSite } from '@circuitscope/core/graph';
+import {
+  attentionOutSite,
+  attentionSite,
+  findSite,
+  type Graph,
+  headInputSite,
+  listSites,
+  placeOf,
+  readerSite,
+} from '@circuitscope/core/graph';
 import { command } from '../../command.ts';
 import { argument } from '../../options/index.ts';
 import { byLayer, print, styleFor, table } from '../../output/index.ts';
-import { modelOption, resolveDecoder } from '../../resolve-model.ts';
-import { describeSite } from './describe-site.ts';
+import { modelOption, resolveModel, sizeOption } from '../../resolve-model.ts';
+import { describeOperation, describeSite } from './describe-site.ts';
 
 export const sites = command({
   summary: 'every site that can be read or changed, and every weight',
   details:
     'Sites have the names of TransformerLens. Sizes that a call decides stay symbols: batch, pos, key. Sites on request are computed only when a plan names them, and `--capture all` leaves them out. On a terminal and in text, layers that are alike share a line; --json lists each.',
-  options: { model: argument(modelOption) },
+  options: { model: argument(modelOption), size: sizeOption },
   examples: [{ line: 'circuitscope model sites ./gpt2', about: 'names, shapes and what each site holds' }],
   run: async (options, io) => {
-    const model = await resolveDecoder(options.model, io);
+    const model = await resolveModel(options.model, io, options.size ? { size: options.size } : {});
     const computed = listSites(model.graph).map(({ site, shape }) => ({
       name: site,
       shape: symbolic(site, shape),
-      meaning: describeSite(site),
+      meaning: describeSite(site) || describeOperation(findSite(model.graph, site).op),
       onRequest: false,
     }));
-    const all = [...computed, ...onRequest(model)];
+    const all = [...computed, ...onRequest(model.graph)];
     const weights = model.graph.params.map(({ name, shape }) => ({ name, shape: [...shape] }));
     const document = {
       kind: 'model_sites',
@@ -53,21 +61,35 @@ function symbolic(site: string, shape: readonly (number | string)[]): (number | 
 }
 
 /** Sites that exist only when a plan asks for them. */
-function onRequest({ spec }: Model) {
-  const entry = (name: string, shape: (number | string)[]) => ({
+function onRequest(graph: Graph) {
+  const entry = (name: string, shape: readonly (number | string)[]) => ({
     name,
-    shape,
+    shape: [...shape],
     meaning: describeSite(name),
     onRequest: true,
   });
-  const layers = Array.from({ length: spec.layers }, (_, layer) => layer);
-  const perHead = (heads: number) => ['batch', 'pos', heads, spec.width];
-  const inputs = layers.flatMap((layer) => [
-    ...(['q', 'k', 'v'] as const).map((port) =>
-      entry(readerSite({ kind: 'head', layer, head: 0, port }), perHead(port === 'q' ? spec.heads : spec.kvHeads)),
-    ),
-    entry(`blocks.${layer}.attn.hook_result`, perHead(spec.heads)),
-    ...(spec.inner > 0 ? [entry(readerSite({ kind: 'mlp', layer, port: 'in' }), ['batch', 'pos', spec.width])] : []),
-  ]);
-  return [...inputs, entry(readerSite({ kind: 'logits', port: 'in' }), ['batch', 'pos', spec.width])];
+  const made = listSites(graph).flatMap(({ site, shape }) => {
+    const found = placeOf(site);
+    if (!found) return [];
+    const { place, rest } = found;
+    const port = /^hook_([qkv])$/.exec(rest)?.[1];
+    if (port === 'q' || port === 'k' || port === 'v') {
+      const width = findSite(graph, attentionOutSite(place)).shape[2] ?? 0;
+      return [entry(headInputSite(place, port), [...shape.slice(0, 3), width])];
+    }
+    if (site === `${attentionSite(place)}.hook_z`) {
+      const width = findSite(graph, attentionOutSite(place)).shape[2] ?? 0;
+      return [entry(`${attentionSite(place)}.hook_result`, [...shape.slice(0, 3), width])];
+    }
+    if (rest !== 'mlp.hook_pre') return [];
+    const stack = place.stack === 'encoder' || place.stack === 'decoder' ? { stack: place.stack } : {};
+    const out = findSite(graph, site.replace(/mlp\.hook_pre$/, 'hook_mlp_out'));
+    return [entry(readerSite({ kind: 'mlp', ...stack, layer: place.layer, port: 'in' }), out.shape)];
+  });
+  const logits = findSite(graph, 'logits');
+  const read = graph.nodes[logits.in[0] ?? -1];
+  // What has no positions has no stream that logits read.
+  return logits.shape.length === 3 && read
+    ? [...made, entry(readerSite({ kind: 'logits', port: 'in' }), read.shape)]
+    : made;
 }

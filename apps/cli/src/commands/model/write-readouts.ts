@@ -7,7 +7,15 @@ import {
   writeSafetensors,
 } from '@circuitscope/core/checkpoints';
 import { findSite } from '@circuitscope/core/graph';
-import { boundShape, type Engine, type Prompt, type Run, type RunOptions, runPlan } from '@circuitscope/core/plan';
+import {
+  boundShape,
+  checkPrompt,
+  type Engine,
+  type Prompt,
+  type Run,
+  type RunOptions,
+  runPlan,
+} from '@circuitscope/core/plan';
 import type { Plan, Readout } from '@circuitscope/schema';
 import { readEntries } from './read-entries.ts';
 
@@ -131,7 +139,8 @@ function grouped(plan: Plan, names: readonly string[], bytesOf: (readout: Readou
 function estimateBytes({ graph }: Engine, plan: Plan, prompt: Prompt, readout: Readout): number {
   if (readout.kind !== 'capture' || !graph.nodes.some(({ sites }) => sites.includes(readout.at.site))) return 0;
   const batch = prompt.tokens.length;
-  const sizes = { batch, rows: batch * (plan.sweep?.length ?? 1), pos: prompt.tokens[0]?.length ?? 0 };
+  const { pos, source = pos } = checkPrompt(prompt);
+  const sizes = { batch, rows: batch * (plan.sweep?.length ?? 1), pos, source };
   return 4 * boundShape(findSite(graph, readout.at.site).shape, sizes).reduce((a, b) => a * b, 1);
 }
 
