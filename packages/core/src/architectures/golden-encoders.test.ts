@@ -1,7 +1,7 @@
 import type { GradientTarget, Readout } from '@circuitscope/schema';
 import { describe, expect, test } from 'vitest';
-import { type Checkpoint, readSafetensorsHeader } from '../checkpoints/index.ts';
-import { findSite } from '../graph/index.ts';
+import { type Checkpoint, openCheckpoint, readSafetensorsHeader } from '../checkpoints/index.ts';
+import { findSite, type Graph, hashGraph } from '../graph/index.ts';
 import {
   captured,
   chooseExecutor,
@@ -14,7 +14,7 @@ import {
 import type { Tensor } from '../tensor/index.ts';
 import type { WeightSource } from './architecture.ts';
 import { bert, distilbert } from './bert.ts';
-import { loadModel } from './load-model.ts';
+import { loadModel, modelFromCheckpoint } from './load-model.ts';
 import { recorded, relativeError, sharedFolder, sharedJson, sharedPath, withoutShared } from './shared-data.ts';
 import { t5 } from './t5.ts';
 
@@ -60,6 +60,16 @@ const executors: { readonly name: string; readonly get: () => Promise<Executor>;
 ];
 
 describe.skipIf(!sharedFolder)(`recorded encoders${sharedFolder ? '' : ` (skipped: ${withoutShared})`}`, () => {
+  test.each(families.map(({ family }) => family))('%s: the config of transformers 5 says the same model', (family) => {
+    const checkpoint = openCheckpoint(sharedPath('golden/models', family));
+    const config = sharedJson('golden/models', family, 'config.v5.json');
+    const [first, second] = [checkpoint, { ...checkpoint, config }].map((one) => modelFromCheckpoint(one, family));
+    expect(second?.spec).toEqual(first?.spec);
+    expect(hashGraph(second?.graph ?? noGraph)).toBe(hashGraph(first?.graph ?? noGraph));
+    const odd = { ...checkpoint, config: { ...(config as object), window_of_attention: 7 } };
+    expect(() => modelFromCheckpoint(odd, family)).toThrow(expect.objectContaining({ code: 'unknown_config' }));
+  });
+
   for (const { family, sourcesOf } of families) {
     for (const { name, get, double } of executors) {
       test(`${family}: activations, losses and gradients agree, computed by ${name}`, async () => {
@@ -164,6 +174,8 @@ describe.skipIf(!sharedFolder)(`recorded encoders${sharedFolder ? '' : ` (skippe
 });
 
 const largest = ({ data }: Tensor): number => Math.max(...Array.from(data, Math.abs));
+
+const noGraph: Graph = { nodes: [], inputs: {}, output: -1, params: [] };
 
 const siteOf = (entry: string): string => entry.split('/').slice(2).join('/');
 
