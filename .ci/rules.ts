@@ -45,6 +45,7 @@ export const rooms = [
   'architectures',
   'tokens',
   'statistics',
+  'bench',
   'lens',
   'features',
   'dictionaries',

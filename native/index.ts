@@ -68,6 +68,42 @@ export interface AdamWFactors {
   readonly eps: number;
 }
 
+/** What can be measured of the machine. */
+export type NativeProbe =
+  /** Fused multiply-adds in registers; `work` is operations, two for each lane. */
+  | { readonly kind: 'fma'; readonly isa?: string; readonly threads: number; readonly samples: number }
+  /** A chain of additions, one a cycle; `work` is cycles. */
+  | { readonly kind: 'clock'; readonly samples: number }
+  /** Reading and adding up, or a = b + s·c, over arrays of so many bytes together; `work` is bytes. */
+  | { readonly kind: 'read' | 'triad'; readonly bytes: number; readonly threads: number; readonly samples: number };
+
+/** The work of one sample, and how long each took. */
+export interface NativeSamples {
+  readonly work: number;
+  readonly ns: readonly number[];
+}
+
+/** How a call is timed. */
+export interface NativeTiming {
+  /** Runs before the first one that counts. */
+  readonly warmUp: number;
+  readonly samples: number;
+  /** So many bytes are walked through before each run, so that nothing of it is in a cache; 0: it is hot. */
+  readonly coldBytes: number;
+  /** Weights are packed inside each run. They must be defined, and not have been used yet. */
+  readonly repack: boolean;
+}
+
+/** A program with everything bound, to be run many times in one go, without the way to it and back. */
+export interface NativeTimed {
+  /** Nanoseconds of each sample, measured inside. One measurement at a time; may be asked again. */
+  measure(timing: NativeTiming, run: NativeRun): Promise<readonly number[]>;
+  /** What the last run gave. */
+  read(outputs: { [name: string]: NativeArray }): void;
+  /** Gives its memory back. */
+  release(): void;
+}
+
 export interface NativeAddon {
   /** Throws `bad_input` where `CIRCUITSCOPE_ISA` or `CIRCUITSCOPE_THREADS` cannot be honoured. */
   info(): NativeInfo;
@@ -95,6 +131,16 @@ export interface NativeAddon {
     options: { threads?: number; memoryBytes?: number },
     run: NativeRun,
   ): Promise<void>;
+  /** Measures the machine off this thread; null where it has no such thing. Rejects with `cancelled`. */
+  probe(what: NativeProbe, run: NativeRun): Promise<NativeSamples | null>;
+  /** As `execute` up to the run itself; no input may share its slot. */
+  timed(
+    program: NativeProgram,
+    store: NativeStore,
+    sizes: { [symbol: string]: number },
+    inputs: { [name: string]: NativeArray },
+    options: { threads?: number; memoryBytes?: number },
+  ): NativeTimed;
   /** Updates weights and moments in place before it returns, some 2 ms per million. Throws `bad_input`. */
   adamw(
     gradient: Float32Array,
@@ -107,7 +153,7 @@ export interface NativeAddon {
 
 /** What the library itself exports. */
 export interface NativeBinding
-  extends Pick<NativeAddon, 'info' | 'NativeProgram' | 'NativeStore' | 'NativeRun' | 'adamw'> {
+  extends Pick<NativeAddon, 'info' | 'NativeProgram' | 'NativeStore' | 'NativeRun' | 'adamw' | 'probe'> {
   readonly NativeCall: new (
     program: NativeProgram,
     store: NativeStore,
@@ -120,6 +166,7 @@ interface NativeCall {
   readInput(name: string, array: NativeArray): void;
   checkOutput(name: string, array: NativeArray): void;
   start(run: NativeRun): Promise<void>;
+  measure(timing: NativeTiming, run: NativeRun): Promise<readonly number[]>;
   writeOutput(name: string, array: NativeArray): void;
   release(): void;
 }
@@ -132,6 +179,32 @@ export function nativeAddon(binding: NativeBinding): NativeAddon {
     NativeStore: binding.NativeStore,
     NativeRun: binding.NativeRun,
     adamw: binding.adamw,
+    async probe(what, run) {
+      cancelAtExit(run);
+      try {
+        return (await binding.probe(what, run)) ?? null;
+      } finally {
+        underWay?.delete(run);
+      }
+    },
+    timed(program, store, sizes, inputs, options) {
+      const call = new binding.NativeCall(program, store, sizes, options);
+      for (const [name, array] of Object.entries(inputs)) call.readInput(name, array);
+      return {
+        async measure(timing, run) {
+          cancelAtExit(run);
+          try {
+            return await call.measure(timing, run);
+          } finally {
+            underWay?.delete(run);
+          }
+        },
+        read(outputs) {
+          for (const [name, array] of Object.entries(outputs)) call.writeOutput(name, array);
+        },
+        release: () => call.release(),
+      };
+    },
     async execute(program, store, sizes, inputs, outputs, options, run) {
       const call = new binding.NativeCall(program, store, sizes, options);
       try {
@@ -197,7 +270,7 @@ function load(): NativeAddon | { readonly missing: string } {
 }
 
 function isBinding(value: unknown): value is NativeBinding {
-  const names = ['info', 'NativeProgram', 'NativeStore', 'NativeRun', 'NativeCall', 'adamw'] as const;
+  const names = ['info', 'NativeProgram', 'NativeStore', 'NativeRun', 'NativeCall', 'adamw', 'probe'] as const;
   return (
     typeof value === 'object' && value !== null && names.every((name) => typeof Reflect.get(value, name) === 'function')
   );

@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use circuitscope_kernels::exec::{Call, ExecError, Limits, Run};
+use circuitscope_kernels::exec::{Call, ExecError, Limits, Run, Timing};
 use circuitscope_kernels::pool::MAX_THREADS;
 use napi::bindgen_prelude::{AsyncTask, Unknown};
 use napi::{Env, Task};
@@ -39,6 +39,15 @@ pub struct NativeCall {
 pub struct CallOptions {
     pub threads: Option<f64>,
     pub memory_bytes: Option<f64>,
+}
+
+/// How a call is timed; see the kernels.
+#[napi(object)]
+pub struct CallTiming {
+    pub warm_up: f64,
+    pub samples: f64,
+    pub cold_bytes: f64,
+    pub repack: bool,
 }
 
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
@@ -120,6 +129,30 @@ impl NativeCall {
         })
     }
 
+    /// Runs it many times off this thread and resolves to nanoseconds of each sample. May be asked again; outputs are those
+    /// of the last run.
+    #[napi]
+    pub fn measure(&self, timing: CallTiming, run: &NativeRun) -> napi::Result<AsyncTask<Measure>, ErrorCode> {
+        guarded(|| {
+            let timing = Timing {
+                warm_up: size("warmUp", timing.warm_up)?,
+                samples: size("samples", timing.samples)?,
+                cold_bytes: size("coldBytes", timing.cold_bytes)?,
+                repack: timing.repack,
+            };
+            let mut state = lock(&self.state);
+            let call = match std::mem::replace(&mut *state, State::Running) {
+                State::Open { call, missing } if missing.is_empty() => call,
+                State::Done(call) => call,
+                before => {
+                    *state = before;
+                    return Err(bad_input("A call is timed when all its inputs are read, one measurement at a time."));
+                }
+            };
+            Ok(AsyncTask::new(Measure { call: Some(call), timing, run: run.run.clone(), state: self.state.clone() }))
+        })
+    }
+
     /// Gives the memory of the call back now rather than when this object is collected.
     #[napi]
     pub fn release(&self) {
@@ -169,6 +202,30 @@ impl Task for Compute {
     fn compute(&mut self) -> napi::Result<Self::Output> {
         let Some(mut call) = self.call.take() else { return Ok(Ok(())) };
         let result = call.execute(&self.run);
+        *lock(&self.state) = if result.is_ok() { State::Done(call) } else { State::Failed };
+        Ok(result)
+    }
+
+    fn resolve(&mut self, env: Env, output: Self::Output) -> napi::Result<Self::JsValue> {
+        output.map_err(|error| in_task(env, error))
+    }
+}
+
+pub struct Measure {
+    call: Option<Call>,
+    timing: Timing,
+    run: Arc<Run>,
+    state: Arc<Mutex<State>>,
+}
+
+impl Task for Measure {
+    type Output = Result<Vec<f64>, ExecError>;
+    type JsValue = Vec<f64>;
+
+    /// As for [`Compute`].
+    fn compute(&mut self) -> napi::Result<Self::Output> {
+        let Some(mut call) = self.call.take() else { return Ok(Ok(Vec::new())) };
+        let result = call.measure(&self.timing, &self.run);
         *lock(&self.state) = if result.is_ok() { State::Done(call) } else { State::Failed };
         Ok(result)
     }

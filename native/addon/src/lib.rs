@@ -7,6 +7,7 @@ mod array;
 mod call;
 mod error;
 mod info;
+mod measure;
 mod number;
 mod program;
 mod run;

@@ -1,4 +1,6 @@
 export * from './alignment.ts';
+export * from './bench.ts';
+export * from './bench-machine.ts';
 export * from './canonical-json.ts';
 export * from './captures.ts';
 export * from './circuit.ts';

@@ -1,4 +1,6 @@
 import { z } from 'zod';
+import { BenchEnd, BenchResult, BenchRun } from './bench.ts';
+import { BenchMachine } from './bench-machine.ts';
 import { Captures } from './captures.ts';
 import { Circuit, CircuitForm } from './circuit.ts';
 import { CircuitEdge } from './circuit-edge.ts';
@@ -32,6 +34,10 @@ import { Value } from './value.ts';
 import { ZooCheck } from './zoo-check.ts';
 
 const RECORDS = {
+  bench_run: BenchRun,
+  bench_result: BenchResult,
+  bench_end: BenchEnd,
+  bench_machine: BenchMachine,
   captures: Captures,
   circuit: Circuit,
   circuit_edge: CircuitEdge,

@@ -1,3 +1,11 @@
+import {
+  type BenchEnd,
+  type BenchResult,
+  type BenchRun,
+  parseBenchEnd,
+  parseBenchResult,
+  parseBenchRun,
+} from './bench.ts';
 import { type Captures, parseCaptures } from './captures.ts';
 import { type Circuit, parseCircuit } from './circuit.ts';
 import { type Comparison, parseComparison } from './comparison.ts';
@@ -14,6 +22,9 @@ import { parseZooCheck, type ZooCheck } from './zoo-check.ts';
 
 /** A record that stands in a file of its own. */
 export type StoredRecord =
+  | BenchRun
+  | BenchResult
+  | BenchEnd
   | Captures
   | Circuit
   | Comparison
@@ -28,6 +39,9 @@ export type StoredRecord =
   | Task;
 
 const PARSERS = {
+  bench_run: parseBenchRun,
+  bench_result: parseBenchResult,
+  bench_end: parseBenchEnd,
   captures: parseCaptures,
   circuit: parseCircuit,
   comparison: parseComparison,

@@ -1,3 +1,7 @@
+import { compare } from './bench/compare.ts';
+import { kernels } from './bench/kernels.ts';
+import { peak } from './bench/peak.ts';
+import { report } from './bench/report.ts';
 import { algorithm } from './circuit/algorithm.ts';
 import { discover } from './circuit/discover.ts';
 import { validate } from './circuit/validate.ts';
@@ -51,6 +55,12 @@ export const tree: Tree = {
   }),
   zoo: group('models whose circuits are known, and the judge of every method', { list: listZoo, check }),
   train,
+  bench: group('how fast the kernels are here, held against what this machine can do', {
+    peak,
+    kernels,
+    compare,
+    report,
+  }),
   workspace: group('look after the folder of results', { list, show, gc, rebuild }),
   serve,
 };

@@ -7,6 +7,7 @@ mod check_gradient;
 mod dispatch;
 mod error;
 mod kernel;
+mod measure;
 mod program;
 mod run;
 mod shapes;
@@ -15,6 +16,7 @@ mod vision;
 mod weight;
 
 pub use error::{Code, ExecError};
+pub use measure::{MAX_SAMPLES, Timing};
 pub use program::Program;
 pub use run::{Call, Entries, EntriesMut, Limits, Run};
 pub use store::{Mapping, Store, StoreBytes};

@@ -57,15 +57,17 @@ pub enum EntriesMut<'a> {
 
 /// A program with everything bound: all shapes known and found to fit, memory taken.
 pub struct Call {
-    program: Arc<Program>,
+    pub(super) program: Arc<Program>,
     isa: Isa,
-    threads: usize,
+    pub(super) threads: usize,
     /// Entries of each value.
     lengths: Vec<usize>,
     sizes: Vec<Sizes>,
-    weights: Vec<Arc<Weight>>,
+    pub(super) weights: Vec<Arc<Weight>>,
     slots: Vec<Buffer>,
     used: bool,
+    /// The weights as they were before any packing, where that is to be timed more than once.
+    pub(super) unpacked: Option<Vec<Arc<Weight>>>,
 }
 
 /// What a call may use.
@@ -161,6 +163,7 @@ impl Call {
             weights,
             slots,
             used: false,
+            unpacked: None,
         })
     }
 
@@ -203,11 +206,24 @@ impl Call {
         caught(run, || self.execute_steps(run))
     }
 
+    /// As [`Call::execute`], for a call whose inputs outlive it.
+    pub(super) fn execute_again(&mut self, run: &Run) -> Result<(), ExecError> {
+        self.used = true;
+        caught(run, || self.execute_steps(run))
+    }
+
     fn execute_steps(&mut self, run: &Run) -> Result<(), ExecError> {
+        let sizes = std::mem::take(&mut self.sizes);
+        let result = self.execute_each(&sizes, run);
+        self.sizes = sizes;
+        result
+    }
+
+    fn execute_each(&mut self, sizes: &[Sizes], run: &Run) -> Result<(), ExecError> {
         let program = self.program.clone();
         let ctx = Context { isa: self.isa, threads: self.threads, cancel: Some(&run.cancelled) };
-        for (at, (step, sizes)) in program.steps.iter().zip(std::mem::take(&mut self.sizes)).enumerate() {
-            let result = ctx.result().and_then(|()| self.execute_step(&ctx, step, &sizes));
+        for (at, (step, sizes)) in program.steps.iter().zip(sizes).enumerate() {
+            let result = ctx.result().and_then(|()| self.execute_step(&ctx, step, sizes));
             result.map_err(|error| ExecError::in_step(error, at, step.kernel.name()))?;
             run.steps.store(u32::try_from(at + 1).unwrap_or(u32::MAX), Ordering::Relaxed);
         }

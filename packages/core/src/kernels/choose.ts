@@ -35,6 +35,31 @@ export interface NativeRunHandle {
   progress(): number;
 }
 
+/** What can be measured of the machine: operations of the loop, cycles, or bytes are the work of a sample. */
+export type NativeProbe =
+  | { readonly kind: 'fma'; readonly isa?: string; readonly threads: number; readonly samples: number }
+  | { readonly kind: 'clock'; readonly samples: number }
+  | { readonly kind: 'read' | 'triad'; readonly bytes: number; readonly threads: number; readonly samples: number };
+
+export interface NativeSamples {
+  readonly work: number;
+  readonly ns: readonly number[];
+}
+
+export interface NativeTiming {
+  readonly warmUp: number;
+  readonly samples: number;
+  readonly coldBytes: number;
+  readonly repack: boolean;
+}
+
+/** A program with everything bound, timed inside the addon. */
+export interface NativeTimedHandle {
+  measure(timing: NativeTiming, run: NativeRunHandle): Promise<readonly number[]>;
+  read(outputs: { [name: string]: Float32Array | Int32Array }): void;
+  release(): void;
+}
+
 /** What the addon offers; `@circuitscope/native` implements it. */
 export interface NativeAddon {
   info(): NativeInfo;
@@ -50,6 +75,14 @@ export interface NativeAddon {
     options: { threads?: number; memoryBytes?: number },
     run: NativeRunHandle,
   ): Promise<void>;
+  probe(what: NativeProbe, run: NativeRunHandle): Promise<NativeSamples | null>;
+  timed(
+    program: NativeProgramHandle,
+    store: NativeStoreHandle,
+    sizes: { [symbol: string]: number },
+    inputs: { [name: string]: Float32Array | Int32Array },
+    options: { threads?: number; memoryBytes?: number },
+  ): NativeTimedHandle;
   adamw(
     gradient: Float32Array,
     weights: Float32Array,

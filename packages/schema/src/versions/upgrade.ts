@@ -4,6 +4,9 @@ import type { Step } from './step.ts';
 
 /** The version of each record that this program writes. */
 export const CURRENT_VERSION = {
+  bench_run: 1,
+  bench_result: 1,
+  bench_end: 1,
   captures: 1,
   circuit: 1,
   comparison: 1,
@@ -22,6 +25,9 @@ export type RecordKind = keyof typeof CURRENT_VERSION;
 
 /** `STEPS[kind][n]` makes version n + 1 of version n. A step that is missing ends the history of that kind. */
 const STEPS: { readonly [K in RecordKind]: { readonly [version: number]: Step } } = {
+  bench_run: {},
+  bench_result: {},
+  bench_end: {},
   captures: {},
   circuit: { 0: circuitFrom0 },
   comparison: {},

@@ -1,0 +1,137 @@
+import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
+import {
+  benchOperations,
+  type Contender,
+  chosenOperations,
+  ownKernel,
+  ownPublic,
+  percentText,
+  rateText,
+  resultKey,
+  runBenchmarks,
+  timeText,
+} from '@circuitscope/core/bench';
+import type { BenchResult, BenchSection } from '@circuitscope/schema';
+import { benchAppender, readBenchFile } from '../../bench/bench-file.ts';
+import { benchAddon, endRun, startRun, threadCounts } from '../../bench/prepare-bench.ts';
+import { command } from '../../command.ts';
+import { documentOf } from '../../examine/document-of.ts';
+import { integer, list, shared, text, withDefault } from '../../options/index.ts';
+import { note, print, progress, type Style, styleFor, table } from '../../output/index.ts';
+
+export const kernels = command({
+  summary: 'time the kernels on a declared list of shapes, beside each other, checked against float64',
+  details: `Those who can do an operation take turns, in an order drawn anew each round, together with the loop of multiply-adds that is the peak at that very time. Blocks during which the hypervisor took time away or the clock moved by more than 3 % are discarded, counted and repeated. Medians come with quartile distances, ratios with bootstrap intervals over rounds. A result that is not right has no time.
+
+Operations: ${benchOperations.map(({ name }) => name).join(', ')}.
+
+With --out each result is appended as a JSON line when it is there; the same command goes on where a run was cut off.`,
+  options: {
+    only: list('NAME,…', 'only these operations, or those that begin so: sgemm, project-128'),
+    threads: list('N,N', 'numbers of threads (default: 1, and one per core)'),
+    rounds: withDefault(integer('N', 'rounds of turns', { min: 2, max: 1000 }), 12),
+    seed: shared.seed,
+    out: text('FILE', 'append results to this file of JSON lines'),
+  },
+  examples: [
+    { line: 'circuitscope bench kernels --out run.jsonl', about: 'everything, some minutes' },
+    { line: 'circuitscope bench kernels --only project-1024 --threads 1', about: 'one operation' },
+    { line: 'circuitscope bench kernels --only sgemm --json > sgemm.json', about: 'for another program' },
+  ],
+  run: async (options, io, line) => {
+    const operations = chosenOperations(options.only);
+    const addon = await benchAddon(io);
+    const threads = threadCounts(options.threads, addon);
+    const earlier =
+      options.out !== undefined && existsSync(resolve(io.cwd, options.out)) ? readBenchFile(options.out, io) : [];
+    const contenders: Contender[] = [ownKernel(addon, 'before'), ownKernel(addon, 'inside'), ownPublic(addon)];
+    const results: BenchResult[] = [];
+    const section = await (async (): Promise<BenchSection> => {
+      using bar = progress(io, 'measuring the machine');
+      const run = await startRun(io, {
+        addon,
+        threads,
+        full: false,
+        seed: options.seed,
+        rounds: options.rounds,
+        line,
+        onProgress: (share, what) => bar.update(share / 20, what),
+      });
+      const done = doneBefore(earlier, run.machine.fingerprint);
+      const append = benchAppender(options.out, io);
+      append(run);
+      await runBenchmarks({
+        addon,
+        machine: run.machine,
+        operations,
+        contenders,
+        threads,
+        rounds: options.rounds,
+        seed: options.seed,
+        signal: io.signal,
+        isDone: (key) => done.has(key),
+        onResult: (result) => {
+          results.push(result);
+          append(result);
+        },
+        onProgress: (share, what) => bar.update(0.05 + 0.95 * share, what),
+      });
+      const end = await endRun(io, addon);
+      append(end);
+      return { run, results, end };
+    })();
+    if (results.length === 0 && earlier.length > 0)
+      note(io, `${options.out} holds all of it already; choose another file to measure again.`);
+    const document = {
+      kind: 'bench_kernels',
+      version: 1,
+      run: documentOf(section.run),
+      results: results.map((result) => documentOf(result)),
+    };
+    print(io, options, document, () => resultsText(results, styleFor(io)));
+  },
+});
+
+/** What an earlier run on the same machine has a time for. */
+function doneBefore(sections: readonly BenchSection[], fingerprint: string): ReadonlySet<string> {
+  return new Set(
+    sections
+      .filter(({ run }) => run.machine.fingerprint === fingerprint)
+      .flatMap(({ results }) => results)
+      .filter(({ outcome }) => outcome.kind === 'timed')
+      .map((result) => resultKey({ ...result, name: result.implementation.name })),
+  );
+}
+
+function resultsText(results: readonly BenchResult[], style: Style): string {
+  const right = (title: string) => ({ title, align: 'right' as const });
+  const columns = [
+    { title: 'operation' },
+    { title: 'by' },
+    right('threads'),
+    { title: 'caches' },
+    right('median'),
+    right('IQR'),
+    right('rate'),
+    right('of loop'),
+    right('of memory'),
+    right('left out'),
+  ];
+  const rows = results.map(({ operation, implementation, threads, regime, outcome, discarded }) => {
+    const start = [operation, implementation.name, String(threads), regime];
+    if (outcome.kind === 'wrong') return [...start, style.bad('wrong result')];
+    if (outcome.kind === 'failed') return [...start, style.bad('failed'), outcome.reason];
+    const lost = discarded.steal + discarded.clock;
+    return [
+      ...start,
+      timeText(outcome.medianNs),
+      timeText(outcome.iqrNs),
+      rateText(outcome.flopsPerSecond, 'FLOP') || rateText(outcome.bytesPerSecond, 'B'),
+      percentText(outcome.shareOfLoop?.value ?? outcome.shareOfPeak),
+      percentText(outcome.shareOfBandwidth),
+      lost > 0 ? String(lost) : '',
+    ];
+  });
+  return table(columns, rows, style);
+}

@@ -1,0 +1,107 @@
+//! The same call many times, timed from inside: what a kernel takes, without the way to it and back.
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::error::{Code, ExecError};
+use super::run::{Call, Run};
+use super::weight::Weight;
+use crate::memory::Memory;
+use crate::pool;
+
+/// How to take the time of a call.
+#[derive(Clone, Copy, Debug)]
+pub struct Timing {
+    /// Runs before the first one that counts.
+    pub warm_up: usize,
+    pub samples: usize,
+    /// Before each run that counts so many bytes are walked through, so that nothing of it is in a cache; 0: it is hot.
+    pub cold_bytes: usize,
+    /// Weights are packed inside each run, as if they had just come in.
+    pub repack: bool,
+}
+
+/// More would be a mistake, not a measurement.
+pub const MAX_SAMPLES: usize = 1 << 20;
+
+impl Call {
+    /// Nanoseconds of each sample. Inputs must have slots of their own, since they are used again.
+    pub fn measure(&mut self, timing: &Timing, run: &Run) -> Result<Vec<f64>, ExecError> {
+        if timing.samples > MAX_SAMPLES || timing.warm_up > MAX_SAMPLES {
+            return Err(ExecError::new(Code::BadInput, format!("A call is timed at most {MAX_SAMPLES} times.")));
+        }
+        self.inputs_survive()?;
+        if timing.repack && self.unpacked.is_none() {
+            self.unpacked = Some(self.unpacked_weights()?);
+        }
+        let mut cold = match timing.cold_bytes {
+            0 => None,
+            bytes => Some(Memory::zeroed(bytes).ok_or_else(|| {
+                ExecError::new(Code::Memory, format!("The system gave no {bytes} bytes to walk through."))
+            })?),
+        };
+        let mut ns = Vec::with_capacity(timing.samples);
+        for at in 0..timing.warm_up + timing.samples {
+            if let (true, Some(fresh)) = (timing.repack, &self.unpacked) {
+                self.weights = fresh.iter().map(|weight| Arc::new(weight.unpacked_copy())).collect();
+            }
+            if let Some(cold) = &mut cold {
+                walk(cold, self.threads);
+            }
+            let start = Instant::now();
+            self.execute_again(run)?;
+            let time = start.elapsed();
+            if at >= timing.warm_up {
+                ns.push(time.as_nanos() as f64);
+            }
+        }
+        Ok(ns)
+    }
+
+    fn inputs_survive(&self) -> Result<(), ExecError> {
+        let slot = |value: usize| self.program.values[value].slot;
+        let written = |slot_of_input: usize| {
+            let mut outputs = self.program.steps.iter().flat_map(|step| step.outputs.iter().flatten());
+            outputs.any(|&value| slot(value) == slot_of_input)
+        };
+        match self.program.inputs.iter().find(|input| written(slot(input.value))) {
+            None => Ok(()),
+            Some(input) => Err(ExecError::new(
+                Code::BadProgram,
+                format!(
+                    "The slot of input {} is written again, so this program cannot be run twice; give it a slot of its own.",
+                    input.name
+                ),
+            )),
+        }
+    }
+
+    /// Weights to make copies of that are not packed yet.
+    fn unpacked_weights(&self) -> Result<Vec<Arc<Weight>>, ExecError> {
+        let copies = self.weights.iter().map(|weight| {
+            if weight.is_raw() {
+                return Ok(Arc::new(weight.unpacked_copy()));
+            }
+            Err(ExecError::new(
+                Code::BadParam,
+                format!("{} is packed already, so its packing cannot be timed; define it again.", weight.name()),
+            ))
+        });
+        copies.collect()
+    }
+}
+
+/// Every line is written, on so many threads: their own caches hold other things as well afterwards.
+fn walk(memory: &mut Memory, threads: usize) {
+    const PIECE: usize = 4 << 20;
+    let bytes = memory.bytes_mut();
+    let pieces: Vec<_> = bytes.chunks_mut(PIECE).map(std::sync::Mutex::new).collect();
+    pool::run(threads, pieces.len(), &|at| {
+        let mut piece = pieces[at].lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        for line in piece.chunks_mut(64) {
+            line[0] = line[0].wrapping_add(1);
+        }
+        black_box(&mut **piece);
+    });
+}
