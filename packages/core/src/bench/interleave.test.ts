@@ -63,7 +63,13 @@ describe('taking turns', () => {
 
   test('stops between blocks when it is told to', async () => {
     const controller = new AbortController();
-    const stopping: Player = { name: 'a', block: async () => (controller.abort(new Error('enough')), [1e9]) };
+    const stopping: Player = {
+      name: 'a',
+      block: async () => {
+        controller.abort(new Error('enough'));
+        return [1e9];
+      },
+    };
     await expect(interleave([stopping], { ...options, signal: controller.signal })).rejects.toThrow('enough');
   });
 });

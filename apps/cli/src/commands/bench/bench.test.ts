@@ -89,17 +89,25 @@ describe.skipIf(choice.kind === 'missing')(`on this machine${reason}`, () => {
     const measure = () =>
       inFolder('bench', 'kernels', '--only', 'layer-norm', '--threads', '1', '--rounds', '2', '--out', 'l.jsonl');
     const path = join(folder, 'l.jsonl');
-    expect((await measure()).code).toBe(0);
+    const before = await measure();
+    // Where other programs leave no quiet moment, nothing is measured, and that is what must be said.
+    if (before.code !== 0) {
+      expect(before.stderr).toMatch(/^circuitscope: The clock moved by \d+ %/);
+      return;
+    }
     const [first] = parseBenchFile(readFileSync(path, 'utf8'), 'l.jsonl');
     expect(first?.results.map(({ outcome }) => outcome.kind)).not.toContain('wrong');
     expect(first?.run.machine.peaks.every(({ flops }) => flops > 0)).toBe(true);
     const cut = readFileSync(path, 'utf8').slice(0, -20);
     writeFileSync(path, cut);
     const again = await measure();
-    expect(again.code).toBe(0);
+    if (again.code !== 0) {
+      expect(again.stderr).toMatch(/^circuitscope: The clock moved by \d+ %/);
+      return;
+    }
     const sections = parseBenchFile(readFileSync(path, 'utf8'), 'l.jsonl');
     expect(sections).toHaveLength(2);
     const undisturbed = first?.results.every(({ outcome }) => outcome.kind === 'timed');
     if (undisturbed) expect(again.stderr).toContain('holds all of it already');
-  }, 60_000);
+  }, 240_000);
 });
