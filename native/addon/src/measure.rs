@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use circuitscope_kernels::exec::machine::{self, Samples, Traffic};
 use circuitscope_kernels::exec::{Code, ExecError, MAX_SAMPLES, Run};
 use circuitscope_kernels::isa::Isa;
-use circuitscope_kernels::measure::{self, Samples, Traffic};
 use circuitscope_kernels::pool::MAX_THREADS;
 use napi::bindgen_prelude::AsyncTask;
 use napi::{Env, Task};
@@ -81,10 +81,10 @@ impl Probe {
     fn measure(&self) -> Result<Option<Samples>, ExecError> {
         let stop = || self.run.is_cancelled();
         let found = match self.what {
-            What::Fma => measure::fma(self.isa, self.threads, self.samples, &stop),
-            What::Clock => measure::clock(self.samples, &stop),
+            What::Fma => machine::fma(self.isa, self.threads, self.samples, &stop),
+            What::Clock => machine::clock(self.samples, &stop),
             What::Memory(traffic, bytes) => {
-                measure::bandwidth(self.isa, traffic, bytes, self.threads, self.samples, &stop)
+                machine::bandwidth(self.isa, traffic, bytes, self.threads, self.samples, &stop)
             }
         };
         if stop() { Err(ExecError::new(Code::Cancelled, "The run was cancelled.")) } else { Ok(found) }

@@ -6,7 +6,6 @@ pub mod exec;
 pub mod gemm;
 pub mod half;
 pub mod isa;
-pub mod measure;
 mod memory;
 mod micro;
 pub mod ops;

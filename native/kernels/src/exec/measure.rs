@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::error::{Code, ExecError};
 use super::run::{Call, Run};
-use super::weight::Weight;
+use super::weight::{Raw, Weight};
 use crate::memory::Memory;
 use crate::pool;
 
@@ -44,7 +44,7 @@ impl Call {
         let mut ns = Vec::with_capacity(timing.samples);
         for at in 0..timing.warm_up + timing.samples {
             if let (true, Some(fresh)) = (timing.repack, &self.unpacked) {
-                self.weights = fresh.iter().map(|weight| Arc::new(weight.unpacked_copy())).collect();
+                self.weights = fresh.iter().map(Unpacked::weight).collect();
             }
             if let Some(cold) = &mut cold {
                 walk(cold, self.threads);
@@ -77,18 +77,38 @@ impl Call {
         }
     }
 
-    /// Weights to make copies of that are not packed yet.
-    fn unpacked_weights(&self) -> Result<Vec<Arc<Weight>>, ExecError> {
-        let copies = self.weights.iter().map(|weight| {
-            if weight.is_raw() {
-                return Ok(Arc::new(weight.unpacked_copy()));
+    /// The elements of weights of our own that are not packed yet.
+    fn unpacked_weights(&self) -> Result<Vec<Unpacked>, ExecError> {
+        let elements = self.weights.iter().zip(&self.program.params).map(|(weight, name)| {
+            let refuse = || {
+                ExecError::new(
+                    Code::BadParam,
+                    format!(
+                        "{name} is mapped or packed already, so its packing cannot be timed; define its elements again."
+                    ),
+                )
+            };
+            if weight.owned_bytes() == 0 || weight.packed_bytes() > 0 {
+                return Err(refuse());
             }
-            Err(ExecError::new(
-                Code::BadParam,
-                format!("{} is packed already, so its packing cannot be timed; define it again.", weight.name()),
-            ))
+            let elements = weight.vector().map_err(|_| refuse())?;
+            Ok(Unpacked { name: name.clone(), shape: weight.shape().to_vec(), elements })
         });
-        copies.collect()
+        elements.collect()
+    }
+}
+
+/// A weight before anything was made of it: dense elements in row-major order.
+pub(super) struct Unpacked {
+    name: String,
+    shape: Vec<usize>,
+    elements: Arc<Vec<f32>>,
+}
+
+impl Unpacked {
+    fn weight(&self) -> Arc<Weight> {
+        let strides: Vec<usize> = (1..=self.shape.len()).map(|axis| self.shape[axis..].iter().product()).collect();
+        Arc::new(Weight::new(&self.name, &self.shape, &strides, 0, Raw::Owned(self.elements.clone())))
     }
 }
 

@@ -10,6 +10,7 @@ use super::check::{StepShapes, check_step, checked_product};
 use super::dispatch::{StepValues, run_kernel};
 use super::error::{Code, ExecError};
 use super::kernel::Dtype;
+use super::measure::Unpacked;
 use super::program::{Dim, Program, Step};
 use super::shapes::Sizes;
 use super::store::Store;
@@ -67,7 +68,7 @@ pub struct Call {
     slots: Vec<Buffer>,
     used: bool,
     /// The weights as they were before any packing, where that is to be timed more than once.
-    pub(super) unpacked: Option<Vec<Arc<Weight>>>,
+    pub(super) unpacked: Option<Vec<Unpacked>>,
 }
 
 /// What a call may use.

@@ -91,23 +91,6 @@ impl Weight {
         vector + raw
     }
 
-    pub(super) fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Whether its elements are there as they were given, to be packed from.
-    pub(super) fn is_raw(&self) -> bool {
-        self.raw().is_some()
-    }
-
-    /// The same elements with nothing made of them yet. Of one whose elements are packed alone, a weight without any.
-    pub(super) fn unpacked_copy(&self) -> Weight {
-        Weight {
-            raw: Mutex::new(self.raw().clone()),
-            ..Weight::new(&self.name, &self.shape, &self.strides, self.offset, Raw::Owned(Arc::default()))
-        }
-    }
-
     pub(crate) fn shape(&self) -> &[usize] {
         &self.shape
     }
