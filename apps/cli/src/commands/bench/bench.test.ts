@@ -73,6 +73,8 @@ describe('a mistake is one line and exit code 1', () => {
     ['a file of something else', ['report', 'bad.jsonl'], 'bad.jsonl is no file of benchmark results: line 1'],
     ['an operation that is not', ['kernels', '--only', 'dgemm'], 'There is no operation dgemm'],
     ['half a thread', ['kernels', '--only', 'softmax', '--threads', '0.5'], '--threads must be numbers from 1 to 256'],
+    ['an unknown peer', ['kernels', '--only', 'softmax', '--peers', 'blas'], '--peers must be some of numpy'],
+    ['a peer without its Python', ['kernels', '--peers', 'numpy'], 'numpy cannot take part: CIRCUITSCOPE_PYTHON'],
     ['one round', ['kernels', '--rounds', '1'], '--rounds must be a whole number from 2'],
     ['an unknown form', ['report', 'run.jsonl', '--as', 'xml'], '--as must be one of'],
   ])('%s', async (_, words, message) => {

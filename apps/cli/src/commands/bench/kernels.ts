@@ -15,9 +15,10 @@ import {
 import type { BenchResult, BenchSection } from '@circuitscope/schema';
 import { benchAppender, readBenchFile } from '../../bench/bench-file.ts';
 import { benchAddon, endRun, startRun, threadCounts } from '../../bench/prepare-bench.ts';
+import { type PythonPeer, pythonContender, pythonPeers } from '../../bench/python-peer.ts';
 import { command } from '../../command.ts';
 import { documentOf } from '../../examine/document-of.ts';
-import { integer, list, shared, text, withDefault } from '../../options/index.ts';
+import { badOption, integer, list, shared, text, withDefault } from '../../options/index.ts';
 import { note, print, progress, type Style, styleFor, table } from '../../output/index.ts';
 
 export const kernels = command({
@@ -30,6 +31,10 @@ With --out each result is appended as a JSON line when it is there; the same com
   options: {
     only: list('NAME,…', 'only these operations, or those that begin so: sgemm, project-128'),
     threads: list('N,N', 'numbers of threads (default: 1, and one per core)'),
+    peers: list(
+      'NAME,…',
+      `programs to compare with, from the Python in CIRCUITSCOPE_PYTHON: ${pythonPeers.join(', ')}`,
+    ),
     rounds: withDefault(integer('N', 'rounds of turns', { min: 2, max: 1000 }), 12),
     seed: shared.seed,
     out: text('FILE', 'append results to this file of JSON lines'),
@@ -46,6 +51,7 @@ With --out each result is appended as a JSON line when it is there; the same com
     const earlier =
       options.out !== undefined && existsSync(resolve(io.cwd, options.out)) ? readBenchFile(options.out, io) : [];
     const contenders: Contender[] = [ownKernel(addon, 'before'), ownKernel(addon, 'inside'), ownPublic(addon)];
+    for (const peer of peersOf(options.peers)) contenders.push(await pythonContender(peer, io));
     const results: BenchResult[] = [];
     const section = await (async (): Promise<BenchSection> => {
       using bar = progress(io, 'measuring the machine');
@@ -92,6 +98,14 @@ With --out each result is appended as a JSON line when it is there; the same com
     print(io, options, document, () => resultsText(results, styleFor(io)));
   },
 });
+
+function peersOf(given: readonly string[] = []): readonly PythonPeer[] {
+  return given.map((word) => {
+    const peer = pythonPeers.find((name) => name === word);
+    if (peer) return peer;
+    throw badOption('--peers', `some of ${pythonPeers.join(', ')}`, word);
+  });
+}
 
 /** What an earlier run on the same machine has a time for. */
 function doneBefore(sections: readonly BenchSection[], fingerprint: string): ReadonlySet<string> {
