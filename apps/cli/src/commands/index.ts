@@ -16,6 +16,7 @@ import { show as showLocked } from './hypothesis/show.ts';
 import { test } from './hypothesis/test.ts';
 import { verify } from './hypothesis/verify.ts';
 import { attribute } from './model/attribute.ts';
+import { convert } from './model/convert.ts';
 import { generate } from './model/generate.ts';
 import { inspect } from './model/inspect.ts';
 import { lens } from './model/lens.ts';
@@ -37,7 +38,7 @@ import { list as listZoo } from './zoo/list.ts';
 /** Every command there is, in the order in which help lists them. */
 export const tree: Tree = {
   demo,
-  model: group('look into a model and run it', { inspect, sites, run, generate, patch, lens, attribute }),
+  model: group('look into a model and run it', { inspect, convert, sites, run, generate, patch, lens, attribute }),
   features: group('what a model represents, and where', { heads, project, latents }),
   circuit: group('which parts carry a behaviour, and the proof', {
     discover,

@@ -1,5 +1,6 @@
 export { type AnyModel, isDecoder, type ModelKind, requireDecoder } from './any-model.ts';
 export { buildConvnet } from './build-convnet.ts';
+export { convertCheckpoint } from './convert-checkpoint.ts';
 export {
   type ConvnetModel,
   type ConvnetOptions,
@@ -14,6 +15,7 @@ export { type ConvnetDecomposition, type ConvnetReader, decomposeConvnet } from 
 export { buildEncoder, type EncoderSpec } from './encoder.ts';
 export { buildEncoderDecoder, type EncoderDecoderSpec } from './encoder-decoder.ts';
 export { type FoldedGraph, type Folding, foldGraph } from './fold-graph.ts';
+export { dequantisedBytes, huggingFaceOf } from './gguf-names.ts';
 export type { EncoderModel } from './load-encoder.ts';
 export type { EncoderDecoderModel } from './load-encoder-decoder.ts';
 export {

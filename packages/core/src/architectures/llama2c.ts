@@ -58,3 +58,25 @@ export const llama2c: Architecture = {
     return sources;
   },
 };
+
+/** transformers' name of a tensor of llama2.c; undefined for the rotary tables, which nothing reads. */
+export function huggingFaceNameOfLlama2c(name: string): string | undefined {
+  const [, stem = '', layer] = /^(\w+?)(?:\.(\d+))?$/.exec(name) ?? [];
+  const found = new Map(huggingFaceNames).get(stem);
+  return found?.replace('{}', layer ?? '');
+}
+
+const huggingFaceNames: readonly (readonly [string, string])[] = [
+  ['token_embedding_table', 'model.embed_tokens.weight'],
+  ['rms_att_weight', 'model.layers.{}.input_layernorm.weight'],
+  ['wq', 'model.layers.{}.self_attn.q_proj.weight'],
+  ['wk', 'model.layers.{}.self_attn.k_proj.weight'],
+  ['wv', 'model.layers.{}.self_attn.v_proj.weight'],
+  ['wo', 'model.layers.{}.self_attn.o_proj.weight'],
+  ['rms_ffn_weight', 'model.layers.{}.post_attention_layernorm.weight'],
+  ['w1', 'model.layers.{}.mlp.gate_proj.weight'],
+  ['w2', 'model.layers.{}.mlp.down_proj.weight'],
+  ['w3', 'model.layers.{}.mlp.up_proj.weight'],
+  ['rms_final_weight', 'model.norm.weight'],
+  ['wcls', 'lm_head.weight'],
+];

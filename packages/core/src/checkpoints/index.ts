@@ -23,5 +23,6 @@ export {
   type SafetensorsHeader,
   safetensorsLimits,
 } from './safetensors.ts';
+export { denseDtype, storedBytes } from './stored-bytes.ts';
 export { type TensorView, viewInFile } from './view-in-file.ts';
-export { type TensorToWrite, type WritableData, writeSafetensors } from './write-safetensors.ts';
+export { type BytesToWrite, type TensorToWrite, type WritableData, writeSafetensors } from './write-safetensors.ts';

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { CircuitscopeError } from '@circuitscope/schema';
+import { bytesPerEntry, type StoredDtype } from './checkpoint.ts';
 
 export type WritableData = Float32Array | Float64Array | Int32Array;
 
@@ -12,8 +13,15 @@ export interface TensorToWrite {
   readonly data: WritableData | (() => WritableData);
 }
 
-const names = { f32: 'F32', f64: 'F64', i32: 'I32' } as const;
-const widths = { f32: 4, f64: 8, i32: 4 } as const;
+/** A tensor that already is bytes, of any type; they are handed over in pieces when its turn comes. */
+export interface BytesToWrite {
+  readonly name: string;
+  readonly dtype: StoredDtype;
+  readonly shape: readonly number[];
+  readonly bytes: (take: (piece: Uint8Array) => void) => void;
+}
+
+const nameOf = (dtype: StoredDtype): string => dtype.toUpperCase();
 
 /**
  * Writes a safetensors file: equal tensors and metadata give equal bytes, whatever order they come in. Tensors stand sorted
@@ -24,17 +32,22 @@ const widths = { f32: 4, f64: 8, i32: 4 } as const;
  */
 export function writeSafetensors(
   path: string,
-  tensors: Iterable<TensorToWrite>,
+  tensors: Iterable<TensorToWrite | BytesToWrite>,
   metadata: Readonly<Record<string, string>> = {},
 ): void {
-  const sorted = [...tensors].sort((a, b) => widths[b.dtype] - widths[a.dtype] || compare(a.name, b.name));
+  const sorted = [...tensors].sort(
+    (a, b) => bytesPerEntry[b.dtype] - bytesPerEntry[a.dtype] || compare(a.name, b.name),
+  );
   const head = header(sorted, metadata);
   const temporary = `${path}.${randomBytes(6).toString('hex')}.tmp`;
   const file = openSync(temporary, 'wx');
   try {
     try {
       writeAll(file, head);
-      for (const tensor of sorted) writeAll(file, bytesOf(tensor));
+      for (const tensor of sorted) {
+        if ('bytes' in tensor) writePieces(file, tensor);
+        else writeAll(file, bytesOf(tensor));
+      }
       fsyncSync(file);
     } finally {
       closeSync(file);
@@ -46,7 +59,10 @@ export function writeSafetensors(
   }
 }
 
-function header(tensors: readonly TensorToWrite[], metadata: Readonly<Record<string, string>>): Uint8Array {
+function header(
+  tensors: readonly (TensorToWrite | BytesToWrite)[],
+  metadata: Readonly<Record<string, string>>,
+): Uint8Array {
   const entries: string[] = [];
   const meta = Object.keys(metadata).sort(compare);
   if (meta.length > 0) {
@@ -59,9 +75,9 @@ function header(tensors: readonly TensorToWrite[], metadata: Readonly<Record<str
   for (const { name, dtype, shape } of tensors) {
     if (seen.has(name)) throw bad(name, 'the name is taken', 'names that differ', name);
     seen.add(name);
-    const end = offset + entriesOf(name, shape) * widths[dtype];
+    const end = offset + entriesOf(name, shape) * bytesPerEntry[dtype];
     entries.push(
-      `${JSON.stringify(name)}:{"dtype":"${names[dtype]}","shape":[${shape.join(',')}],"data_offsets":[${offset},${end}]}`,
+      `${JSON.stringify(name)}:{"dtype":"${nameOf(dtype)}","shape":[${shape.join(',')}],"data_offsets":[${offset},${end}]}`,
     );
     offset = end;
   }
@@ -88,6 +104,16 @@ function bytesOf({ name, dtype, shape, data }: TensorToWrite): Uint8Array {
     throw bad(name, 'shape and data disagree', `[${shape.join(', ')}]`, `${values.length} entries`);
   }
   return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+}
+
+function writePieces(file: number, { name, dtype, shape, bytes }: BytesToWrite): void {
+  const expected = entriesOf(name, shape) * bytesPerEntry[dtype];
+  let written = 0;
+  bytes((piece) => {
+    writeAll(file, piece);
+    written += piece.length;
+  });
+  if (written !== expected) throw bad(name, 'shape and data disagree', `${expected} bytes`, `${written} bytes`);
 }
 
 function writeAll(file: number, bytes: Uint8Array): void {

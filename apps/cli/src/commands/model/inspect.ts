@@ -1,4 +1,5 @@
-import { modelRef } from '@circuitscope/core/architectures';
+import { dequantisedBytes, modelRef } from '@circuitscope/core/architectures';
+import type { Checkpoint } from '@circuitscope/core/checkpoints';
 import { chooseExecutor } from '@circuitscope/core/plan';
 import { command } from '../../command.ts';
 import { argument, flag } from '../../options/index.ts';
@@ -42,10 +43,12 @@ export const inspect = command({
       ...facts,
       executor: { kind: info.kind, path: info.path, threads: info.threads, cpu: info.cpu, fallbackReason },
       tensors,
+      dequantisedBytes: dequantisedBytes(checkpoint),
     };
     print(io, options, document, () => {
       const text = properties([
         ['model', ref.name],
+        ['format', formatText(checkpoint)],
         ['architecture', ref.architecture],
         [
           'parameters',
@@ -75,3 +78,14 @@ export const inspect = command({
     });
   },
 });
+
+/** The container, how many files and tensors of which types, and what quantised ones take in memory. */
+function formatText(checkpoint: Checkpoint): string {
+  const counts = new Map<string, number>();
+  for (const { dtype } of checkpoint.tensors.values()) counts.set(dtype, (counts.get(dtype) ?? 0) + 1);
+  const types = [...counts].map(([dtype, count]) => `${count} ${dtype}`).join(', ');
+  const files = checkpoint.files.length;
+  const quantised = dequantisedBytes(checkpoint);
+  const memory = quantised > 0 ? `; quantised weights take ${numbers.bytes(quantised)} in memory` : '';
+  return `${checkpoint.kind}, ${files} ${files === 1 ? 'file' : 'files'}; tensors: ${types}${memory}`;
+}

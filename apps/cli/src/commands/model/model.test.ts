@@ -55,6 +55,22 @@ describe.skipIf(!sharedFolder)(`model${sharedFolder ? '' : ` (skipped: ${without
     });
   });
 
+  test('convert writes a directory that opens as the same model, and never over one that exists', async () => {
+    const words = ['model', 'convert', '--model', stories, '--out', 'converted'];
+    const { code, stdout } = await circuitscope([...words, '--json'], { cwd: folder });
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({
+      kind: 'model_conversion',
+      from: { format: 'llama2c' },
+      files: ['config.json', 'model.safetensors'],
+    });
+    const text = (await circuitscope(['model', 'inspect', join(folder, 'converted')])).stdout;
+    expect(text).toMatch(/^format +huggingface, 2 files; tensors: 47 f32$/m);
+    expect((await circuitscope(words, { cwd: folder })).stderr).toMatch(/converted exists/);
+    const gguf = sharedPath('golden/formats/gguf/gpt2-q8_0.gguf');
+    expect((await circuitscope(['model', 'inspect', gguf])).stdout).toMatch(/^format +gguf.*q8_0.*in memory$/m);
+  });
+
   test('sites lists every site of the graph with shape and meaning, and every weight', async () => {
     const model = loadModel(gpt2);
     const { stdout } = await circuitscope(['model', 'sites', gpt2, '--json']);
