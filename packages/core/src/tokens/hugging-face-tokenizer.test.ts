@@ -133,6 +133,7 @@ describe.skipIf(!hasShared)(`golden tokenizers${withoutShared}`, () => {
     ids_without_special: number[];
     decoded: string;
     tokens: string[];
+    offsets_utf16: [number, number][];
   }
   const casesOf = (name: string): Case[] => JSON.parse(readFileSync(join(folder, name, 'cases.json'), 'utf8')).cases;
 
@@ -159,6 +160,21 @@ describe.skipIf(!hasShared)(`golden tokenizers${withoutShared}`, () => {
       for (const { name: label, text, ids } of casesOf(name))
         expect(tokenizer.encode(text), `${name} ${label}`).toEqual(ids);
     }
+  });
+
+  test('byte-level tokens lie where it was recorded, in UTF-16 units; rewriting vocabularies do not say it', () => {
+    const tokenizer = openTokenizer(join(folder, 'bpe-gpt2'));
+    for (const { name: label, text, offsets_utf16 } of casesOf('bpe-gpt2'))
+      expect(tokenizer.offsets?.(text), label).toEqual(offsets_utf16);
+    expect(tokenizer.offsets?.('a\ud800b')).toEqual([
+      [0, 1],
+      [1, 2],
+      [1, 2],
+      [1, 2],
+      [2, 3],
+    ]);
+    for (const name of ['bpe-regex-digits', 'bpe-byte-fallback', 'unigram-t5', 'wordpiece-cased'])
+      expect(openTokenizer(join(folder, name)).offsets, name).toBeUndefined();
   });
 
   test('Unigram with the normalizer Nmt gives the recorded ids and texts', () => {

@@ -2,6 +2,7 @@ import { CircuitscopeError } from '@circuitscope/schema';
 import * as library from '@huggingface/tokenizers';
 import { parseJson } from '../checkpoints/parse-json.ts';
 import { readWhole } from '../checkpoints/read-bytes.ts';
+import { byteLevelOffsets, type Offset } from './byte-level-offsets.ts';
 import { bosOf } from './missing-bos.ts';
 import { mayBacktrackForEver } from './regex-guard.ts';
 import { bosNamedBeside } from './special-tokens.ts';
@@ -51,19 +52,26 @@ export function huggingFaceTokenizer(json: unknown, at: string, bosName?: string
     if (text === undefined) throw unknownToken(at, id, size);
     return text;
   };
+  const encode: Tokenizer['encode'] = (text, { bos = 'auto' } = {}) => {
+    if (text.length > limits.textLength) throw textTooLong(at, text.length, limits.textLength);
+    const { ids } = guarded(at, () => tokenizer.encode(text, { add_special_tokens: bos !== 'never' }));
+    const known = ids.map((id) => {
+      if (id === undefined) throw unknownToken(at, text, size);
+      return id;
+    });
+    return bos === 'always' && known[0] !== bosOf(bosId, at) ? [bosOf(bosId, at), ...known] : known;
+  };
+  const added = new Set(listOf(member(json, 'added_tokens')).map((entry) => member(entry, 'content')));
+  const offsets = (text: string): Offset[] => {
+    const spellings = encode(text, { bos: 'never' }).map((id) => ({ text: token(id), literal: added.has(token(id)) }));
+    return byteLevelOffsets(text, spellings, at);
+  };
   return {
     kind: 'huggingface',
     size,
     bosId,
-    encode(text, { bos = 'auto' } = {}) {
-      if (text.length > limits.textLength) throw textTooLong(at, text.length, limits.textLength);
-      const { ids } = guarded(at, () => tokenizer.encode(text, { add_special_tokens: bos !== 'never' }));
-      const known = ids.map((id) => {
-        if (id === undefined) throw unknownToken(at, text, size);
-        return id;
-      });
-      return bos === 'always' && known[0] !== bosOf(bosId, at) ? [bosOf(bosId, at), ...known] : known;
-    },
+    encode,
+    ...(isByteLevel(json) ? { offsets } : {}),
     decode(ids) {
       if (ids.length === 0) return '';
       ids.forEach(token); // the library would write its unknown token in silence
@@ -97,6 +105,19 @@ const nmt = [
     content: ' ',
   },
 ];
+
+/** Whether spellings are bytes of the text as it was given. */
+function isByteLevel(json: unknown): boolean {
+  const splitter = member(json, 'pre_tokenizer');
+  const parts = [splitter, ...listOf(member(splitter, 'pretokenizers'))];
+  const bytes = parts.find((part) => member(part, 'type') === 'ByteLevel');
+  const plain = (member(json, 'normalizer') ?? null) === null && member(bytes, 'add_prefix_space') === false;
+  return plain && parts.every((part) => ['ByteLevel', 'Split', 'Sequence'].includes(String(member(part, 'type'))));
+}
+
+function listOf(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [];
+}
 
 /** The special token that a template puts before a text. */
 function firstOfTemplate(json: unknown): string | undefined {

@@ -1,3 +1,5 @@
+import type { Offset } from './byte-level-offsets.ts';
+
 /**
  * Whether a text begins with the token that begins texts: `auto` as the vocabulary's own program does (it may add other
  * tokens too, as [CLS] … [SEP] or a last </s>), `always` so in any case, `never` no token that is not of the text.
@@ -16,6 +18,11 @@ export interface Tokenizer {
    * @throws CircuitscopeError `unknown_token`, `too_large`; `missing_bos` where it is to come always and there is none.
    */
   encode(text: string, options?: { readonly bos?: Bos }): number[];
+  /**
+   * Where each token of `encode(text, { bos: 'never' })` lies in the text; only vocabularies that can say it to the unit
+   * have it: byte-level ones that do not rewrite texts first.
+   */
+  offsets?(text: string): Offset[];
   /** The text of the ids, without the tokens that mark its beginning. Bytes that are no UTF-8 become U+FFFD. */
   decode(ids: readonly number[]): string;
   /** One token in the vocabulary's own spelling. @throws CircuitscopeError `unknown_token`. */
