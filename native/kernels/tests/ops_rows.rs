@@ -359,6 +359,14 @@ fn rotary_turns_pairs_and_copies_the_rest() {
             }
             assert!(same_bits(&got, &wish), "{layout:?} {width} {dims}");
             let negative: Vec<f32> = sin.iter().map(|sin| -sin).collect();
+            // Each token's own row of the table, given by itself.
+            let rows = |table: &[f32]| -> Vec<f32> {
+                positions.iter().flat_map(|&at| table[at as usize * half..][..half].to_vec()).collect()
+            };
+            let (cosines, sines) = (rows(&cos), rows(&sin));
+            let given = Rotary { cos: &cosines, sin: &sines, ..rotation };
+            let got = agree(|ctx| filled(x.len(), |out| rotate(ctx, given, &x, out).unwrap()));
+            assert!(same_bits(&got, &wish), "waves given by token are rows of a table");
             let back = Rotary { inverse: true, ..rotation };
             let mirrored = Rotary { sin: &negative, ..rotation };
             let got = agree(|ctx| filled(x.len(), |out| rotary(ctx, back, &x, &positions, out).unwrap()));

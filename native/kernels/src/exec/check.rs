@@ -172,6 +172,13 @@ pub(crate) fn check_step(
                 .or_else(|why| if *dims == 0 { Ok(()) } else { Err(why) })?;
             shapes.fit_vector(1, table)?;
         }
+        Kernel::Rotate { .. } => {
+            shapes.fit_inputs(s, &["RPHd", "RPw", "RPw"])?;
+            shapes.fit_outputs(s, &["RPHd"])?;
+            if s.of('w') > s.of('d') / 2 {
+                return Err(format!("in[1] has {} waves, where at most half of {} are needed", s.of('w'), s.of('d')));
+            }
+        }
         Kernel::Scores { .. } => {
             shapes.fit_inputs(s, &["RPHd", "RSGd", "RS"])?;
             shapes.fit_outputs(s, &["RHPS"])?;
@@ -196,6 +203,10 @@ pub(crate) fn check_step(
                 return Err(format!("out[0] is {out:?}, where rows of {rest:?} are needed"));
             }
             multiple("the number of rows of out[0]", rows, batch)?;
+        }
+        Kernel::Reshape => {
+            let entries = |shape: Option<&[usize]>| shape.unwrap_or_default().iter().product::<usize>();
+            equal("entries of in[0] and out[0]", entries(shapes.input(0)), entries(shapes.output(0)))?;
         }
         Kernel::GatherRows => {
             let (x, out) = (shapes.input(0).unwrap_or_default(), shapes.output(0).unwrap_or_default());

@@ -141,6 +141,18 @@ pub(super) fn run_kernel(
             };
             ops::rotary(ctx, rotary, v.floats(0), v.ints(1), out)
         }
+        Kernel::Rotate { layout, inverse } => {
+            let rotary = ops::Rotary {
+                heads: size('H'),
+                width: size('d'),
+                dims: 2 * size('w'),
+                layout: *layout,
+                inverse: *inverse,
+                cos: v.floats(1),
+                sin: v.floats(2),
+            };
+            ops::rotate(ctx, rotary, v.floats(0), out)
+        }
         Kernel::Scores { scale, reach } => {
             let masking = ops::Masking { scale: *scale, reach: *reach, keys: v.maybe_ints(2) };
             ops::scores(ctx, heads(sizes, 'd'), v.floats(0), v.floats(1), masking, out)
@@ -228,7 +240,7 @@ pub(super) fn run_kernel(
             ops::edge_read_grad(ctx, sizes, v.floats(0), writer, out)
         }
         Kernel::Outer => ops::outer(ctx, v.floats(0), v.floats(1), out),
-        Kernel::Repeat => ops::repeat(ctx, v.floats(0), out),
+        Kernel::Repeat | Kernel::Reshape => ops::repeat(ctx, v.floats(0), out),
         Kernel::GatherRows => {
             let sizes = ops::GatherRowsSizes { rows: size('R'), pos: size('P'), groups: size('G'), width: size('w') };
             ops::gather_rows(ctx, sizes, v.floats(0), v.ints(1), out)

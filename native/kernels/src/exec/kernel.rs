@@ -68,6 +68,7 @@ pub(crate) enum Kernel {
     HeadLinear { transposed: bool },
     HeadResult { head: Option<usize> },
     Rotary { layout: RotaryLayout, dims: usize, inverse: bool },
+    Rotate { layout: RotaryLayout, inverse: bool },
     Scores { scale: f32, reach: Reach },
     SoftCap { cap: f32 },
     SoftCapGrad { cap: f32 },
@@ -101,6 +102,7 @@ pub(crate) enum Kernel {
     EdgeReadGrad { heads: usize, delta: Option<usize> },
     Outer,
     Repeat,
+    Reshape,
     GatherRows,
     ConcatPositions,
     AddAlibi,
@@ -148,6 +150,10 @@ impl Kernel {
                 dims: attrs.count("dims")?,
                 inverse: attrs.maybe_flag("inverse")?,
             },
+            "rotate" => Kernel::Rotate {
+                layout: attrs.word("layout", &[("half", RotaryLayout::Half), ("adjacent", RotaryLayout::Adjacent)])?,
+                inverse: attrs.maybe_flag("inverse")?,
+            },
             "scores" => Kernel::Scores { scale: attrs.number("scale")?, reach: attrs.reach()? },
             "soft_cap" => Kernel::SoftCap { cap: attrs.cap()? },
             "soft_cap_grad" => Kernel::SoftCapGrad { cap: attrs.cap()? },
@@ -183,6 +189,7 @@ impl Kernel {
             }
             "outer" => Kernel::Outer,
             "repeat" => Kernel::Repeat,
+            "reshape" => Kernel::Reshape,
             "gather_rows" => Kernel::GatherRows,
             "concat_positions" => Kernel::ConcatPositions,
             "add_alibi" => Kernel::AddAlibi,
@@ -252,6 +259,7 @@ impl Kernel {
             Kernel::HeadLinear { .. } => "head_linear",
             Kernel::HeadResult { .. } => "head_result",
             Kernel::Rotary { .. } => "rotary",
+            Kernel::Rotate { .. } => "rotate",
             Kernel::Scores { .. } => "scores",
             Kernel::SoftCap { .. } => "soft_cap",
             Kernel::SoftCapGrad { .. } => "soft_cap_grad",
@@ -285,6 +293,7 @@ impl Kernel {
             Kernel::EdgeReadGrad { .. } => "edge_read_grad",
             Kernel::Outer => "outer",
             Kernel::Repeat => "repeat",
+            Kernel::Reshape => "reshape",
             Kernel::GatherRows => "gather_rows",
             Kernel::ConcatPositions => "concat_positions",
             Kernel::AddAlibi => "add_alibi",
@@ -330,11 +339,14 @@ impl Kernel {
             | Kernel::Activation { .. }
             | Kernel::TopKMask { .. }
             | Kernel::Scale { .. }
-            | Kernel::Repeat => (&[F], &[], &[F]),
+            | Kernel::Repeat
+            | Kernel::Reshape => (&[F], &[], &[F]),
             Kernel::JumpRelu => (&[F], &[Vector], &[F]),
             Kernel::AddAlibi | Kernel::AddBias => (&[F, I], &[Vector], &[F]),
             Kernel::ColumnSum | Kernel::EdgeReadGrad { .. } => (&[F, MAYBE_F], &[], &[F]),
-            Kernel::NormalizeGradScale { .. } | Kernel::NormScaleGrad { .. } => (&[F, F, F], &[], &[F]),
+            Kernel::NormalizeGradScale { .. } | Kernel::NormScaleGrad { .. } | Kernel::Rotate { .. } => {
+                (&[F, F, F], &[], &[F])
+            }
             Kernel::NormGrad { .. } => (&[F, F, F], &[MaybeVector], &[F]),
             Kernel::AttentionGrad { .. } => (&[F, F, F, F, F], &[], &[MAYBE_F, MAYBE_F, MAYBE_F]),
             Kernel::EmbedGrad { .. } | Kernel::ColumnsGradBias | Kernel::AddAlibiGrad | Kernel::AddBiasGrad => {

@@ -128,7 +128,7 @@ pub use normalize_grad_scale::normalize_grad_scale;
 pub use outer::outer;
 pub use project_dot::project_dot;
 pub use repeat::repeat;
-pub use rotary::{Layout as RotaryLayout, Rotary, rotary};
+pub use rotary::{Layout as RotaryLayout, Rotary, rotary, rotate};
 pub use scale::scale;
 pub use scatter_rows::scatter_rows;
 pub use scores::{Heads, Masking, Reach, scores};

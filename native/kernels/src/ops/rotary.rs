@@ -26,7 +26,7 @@ pub struct Rotary<'a> {
 }
 
 per_isa! {
-    fn rotate(out: &mut [f32], x: &[f32], cos: &[f32], sin: &[f32], layout: Layout, inverse: bool) {
+    fn turn_head(out: &mut [f32], x: &[f32], cos: &[f32], sin: &[f32], layout: Layout, inverse: bool) {
         let half = cos.len();
         // The angle's sign is exact, so turning back makes the same roundings.
         let sign = if inverse { -1.0 } else { 1.0 };
@@ -58,7 +58,7 @@ pub fn rotary(
     positions: &[i32],
     out: &mut [f32],
 ) -> Result<(), KernelError> {
-    let Rotary { heads, width, dims, layout, inverse, cos, sin } = rotary;
+    let Rotary { heads, width, dims, cos, sin, .. } = rotary;
     if dims % 2 != 0 || dims > width {
         return Err(KernelError::Shape {
             what: "dims of rotary: even, and at most the width",
@@ -68,14 +68,41 @@ pub fn rotary(
     }
     expect_len("sin of rotary", sin.len(), &[cos.len()])?;
     expect_len("x of rotary", x.len(), &[positions.len(), heads, width])?;
-    expect_len("out of rotary", out.len(), &[x.len()])?;
     let half = dims / 2;
     let context = cos.len().checked_div(half).unwrap_or(i32::MAX as usize);
     expect_len("cos of rotary", cos.len(), &[context * usize::from(half > 0), half])?;
     for &position in positions {
         index_below("position in the rotary table", position, context)?;
     }
-    fill_rows(ctx, positions.len(), heads * width, [(out, heads * width)], &|tokens, [out]| {
+    turn(ctx, rotary, x, out, positions.len(), &|token| positions[token] as usize)
+}
+
+/// The same with the waves of each token given, [tokens, dims / 2]: angles that depend on more than the position.
+pub fn rotate(ctx: &Context<'_>, rotary: Rotary<'_>, x: &[f32], out: &mut [f32]) -> Result<(), KernelError> {
+    let Rotary { heads, width, dims, cos, sin, .. } = rotary;
+    if dims % 2 != 0 || dims > width {
+        return Err(KernelError::Shape { what: "waves of rotate: at most half the width", expected: width, got: dims });
+    }
+    let tokens = x.len().checked_div(heads * width).unwrap_or(0);
+    expect_len("x of rotate", x.len(), &[tokens, heads, width])?;
+    expect_len("cos of rotate", cos.len(), &[tokens, dims / 2])?;
+    expect_len("sin of rotate", sin.len(), &[tokens, dims / 2])?;
+    turn(ctx, rotary, x, out, tokens, &|token| token)
+}
+
+/// Turns every token by one row of the table.
+fn turn(
+    ctx: &Context<'_>,
+    rotary: Rotary<'_>,
+    x: &[f32],
+    out: &mut [f32],
+    tokens: usize,
+    row_of: &(dyn Fn(usize) -> usize + Sync),
+) -> Result<(), KernelError> {
+    let Rotary { heads, width, dims, layout, inverse, cos, sin } = rotary;
+    expect_len("out of rotary", out.len(), &[x.len()])?;
+    let half = dims / 2;
+    fill_rows(ctx, tokens, heads * width, [(out, heads * width)], &|tokens, [out]| {
         let first = tokens.start * heads * width;
         let x = &x[first..first + out.len()];
         out.copy_from_slice(x);
@@ -84,10 +111,10 @@ pub fn rotary(
         }
         let heads_of = |token: usize| (token - tokens.start) * heads..(token - tokens.start + 1) * heads;
         for token in tokens.clone() {
-            let at = positions[token] as usize * half;
+            let at = row_of(token) * half;
             for head in heads_of(token) {
                 let part = head * width..head * width + dims;
-                rotate(
+                turn_head(
                     ctx.isa,
                     &mut out[part.clone()],
                     &x[part],

@@ -1,6 +1,6 @@
 import { CircuitscopeError } from '@circuitscope/schema';
 import type { Checkpoint } from '../checkpoints/index.ts';
-import type { DecoderSpec } from './decoder.ts';
+import type { DecoderSpec } from './decoder-spec.ts';
 
 /** Where a weight lies in a stored tensor, in elements: offset and strides of the [K, N] or [N] that the graph reads. */
 export interface WeightSource {
@@ -10,8 +10,10 @@ export interface WeightSource {
   readonly offset: number;
   readonly shape: readonly number[];
   readonly strides: readonly number[];
-  /** Set where the columns are [heads, width] with a stride per head, which two strides cannot say. */
+  /** Set where the columns are `count` blocks of equal width with a stride per block, which two strides cannot say. */
   readonly headStride?: { readonly count: number; readonly stride: number };
+  /** Added to every entry, in float64: gains that are stored as what they differ from 1 by. */
+  readonly plus?: number;
 }
 
 /** One architecture: does it claim a checkpoint, what graph has it, where do its weights lie. */
@@ -47,7 +49,7 @@ export class ConfigReader {
   constructor(config: unknown, file: string) {
     this.#file = file;
     if (typeof config !== 'object' || config === null || Array.isArray(config)) {
-      throw this.#error('.', 'an object', config);
+      throw this.wrong('.', 'an object', config);
     }
     this.#fields = { ...config };
   }
@@ -65,33 +67,45 @@ export class ConfigReader {
   size(key: string, fallback?: number): number {
     const value = this.value(key) ?? fallback;
     if (typeof value === 'number' && Number.isInteger(value) && value > 0 && value < 2 ** 31) return value;
-    throw this.#error(key, 'a whole number above 0', value);
+    throw this.wrong(key, 'a whole number above 0', value);
   }
 
   number(key: string, fallback?: number): number {
     const value = this.value(key) ?? fallback;
     if (typeof value === 'number' && Number.isFinite(value)) return value;
-    throw this.#error(key, 'a number', value);
+    throw this.wrong(key, 'a number', value);
   }
 
   flag(key: string, fallback: boolean): boolean {
     const value = this.value(key) ?? fallback;
     if (typeof value === 'boolean') return value;
-    throw this.#error(key, 'true or false', value);
+    throw this.wrong(key, 'true or false', value);
   }
 
   oneOf<const T extends string>(key: string, words: { readonly [word: string]: T }, fallback?: string): T {
     const value = this.value(key) ?? fallback;
     const found = typeof value === 'string' && Object.hasOwn(words, value) ? words[value] : undefined;
     if (found !== undefined) return found;
-    throw this.#error(key, `one of ${Object.keys(words).join(', ')}`, value);
+    throw this.wrong(key, `one of ${Object.keys(words).join(', ')}`, value);
+  }
+
+  numbers(key: string): readonly number[] {
+    const value = this.value(key);
+    if (Array.isArray(value) && value.every((entry) => typeof entry === 'number' && Number.isFinite(entry)))
+      return value;
+    throw this.wrong(key, 'a list of numbers', value);
   }
 
   /** A setting that this version computes only one way. */
   only(key: string, allowed: readonly unknown[]): void {
     const value = this.value(key);
     if (value === undefined || allowed.includes(value)) return;
-    throw this.#error(key, allowed.map((entry) => JSON.stringify(entry)).join(' or '), value);
+    throw this.wrong(key, allowed.map((entry) => JSON.stringify(entry)).join(' or '), value);
+  }
+
+  /** Whether the config says anything under this name, null included. */
+  has(key: string): boolean {
+    return Object.hasOwn(this.#fields, key);
   }
 
   value(key: string): unknown {
@@ -113,7 +127,8 @@ export class ConfigReader {
     );
   }
 
-  #error(key: string, expected: string, got: unknown): CircuitscopeError {
+  /** The error of a setting with a wrong value. */
+  wrong(key: string, expected: string, got: unknown): CircuitscopeError {
     const text = JSON.stringify(got)?.slice(0, 80) ?? 'nothing';
     return new CircuitscopeError('bad_config', `${this.#file}: ${key} must be ${expected}, not ${text}.`, {
       at: `${this.#file}: ${key}`,
@@ -122,6 +137,23 @@ export class ConfigReader {
     });
   }
 }
+
+/** The `model_type` of a Hugging Face config. */
+export function modelType(checkpoint: Checkpoint): unknown {
+  const config = checkpoint.config;
+  return typeof config === 'object' && config !== null && 'model_type' in config ? config.model_type : undefined;
+}
+
+/** What activations are called in Hugging Face configs. */
+export const activations = {
+  gelu_new: 'gelu_tanh',
+  gelu_pytorch_tanh: 'gelu_tanh',
+  gelu_fast: 'gelu_tanh',
+  gelu: 'gelu_erf',
+  relu: 'relu',
+  silu: 'silu',
+  swish: 'silu',
+} as const;
 
 /** Settings of Hugging Face configs that touch training, generation or bookkeeping, never a forward pass. */
 export const bookkeeping: readonly string[] = [

@@ -1,6 +1,5 @@
-import { type Architecture, ConfigReader } from './architecture.ts';
-import type { DecoderSpec } from './decoder.ts';
-import { modelType } from './gpt2.ts';
+import { type Architecture, ConfigReader, modelType } from './architecture.ts';
+import type { DecoderSpec } from './decoder-spec.ts';
 import { transformerLensSources } from './transformerlens-weights.ts';
 
 // Toy transformers under TransformerLens's names and shapes: W_Q [heads, model, d_head]. Attention alone (Elhage et al.

@@ -1,8 +1,7 @@
 import type { Checkpoint } from '../checkpoints/index.ts';
 import type { Activation } from './add-mlp.ts';
-import { bookkeeping, ConfigReader, transposed, vector, type WeightSource } from './architecture.ts';
+import { bookkeeping, ConfigReader, modelType, transposed, vector, type WeightSource } from './architecture.ts';
 import type { EncoderSpec } from './encoder.ts';
-import { modelType } from './gpt2.ts';
 
 // BERT and DistilBERT with their heads for masked tokens, as transformers stores them. Devlin et al. 2019; Sanh et al. 2019.
 

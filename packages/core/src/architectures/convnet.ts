@@ -3,7 +3,7 @@ import { type Checkpoint, isOnnxNet, openCheckpoint, readStored } from '../check
 import type { Graph } from '../graph/index.ts';
 import type { Weight, Weights } from '../plan/index.ts';
 import type { Floats } from '../tensor/index.ts';
-import { ConfigReader } from './architecture.ts';
+import { ConfigReader, modelType } from './architecture.ts';
 import { buildConvnet, normStatistics } from './build-convnet.ts';
 import {
   type ConvnetLayer,
@@ -12,7 +12,6 @@ import {
   type ModuleEntry,
   resnetSpec,
 } from './convnet-spec.ts';
-import { modelType } from './gpt2.ts';
 import { onnxConvnet } from './onnx-layers.ts';
 
 /** A convolution net as a graph over named weights; weights are read when they are first asked for. */

@@ -82,7 +82,7 @@ test('an edge into what is no sum of units is refused; one into the first heads 
     to: { kind: 'head', layer, head: 1, port: 'v' },
     value: zero,
   });
-  await expect(logits(exact, prompt, [edge(1)])).rejects.toMatchObject({ code: 'unknown_edge' });
+  await expect(logits(exact, prompt, [edge(1)])).rejects.toMatchObject({ code: 'inexact_sum' });
   const site = 'blocks.0.attn.hook_v';
   const cut = await runPlan(
     exact,

@@ -1,27 +1,18 @@
-import type { Checkpoint } from '../checkpoints/index.ts';
 import {
   type Architecture,
+  activations,
   bookkeeping,
   ConfigReader,
+  modelType,
   plain,
   transposed,
   vector,
   type WeightSource,
 } from './architecture.ts';
-import type { DecoderSpec } from './decoder.ts';
+import type { DecoderSpec } from './decoder-spec.ts';
 
 // GPT-2 as transformers stores it: weights [in, out] (Conv1D), q, k and v side by side in c_attn, tied unembedding.
 // Radford et al. 2019; `scale_attn_by_inverse_layer_idx` is Stanford CRFM's variant.
-
-const activations = {
-  gelu_new: 'gelu_tanh',
-  gelu_pytorch_tanh: 'gelu_tanh',
-  gelu_fast: 'gelu_tanh',
-  gelu: 'gelu_erf',
-  relu: 'relu',
-  silu: 'silu',
-  swish: 'silu',
-} as const;
 
 export const gpt2: Architecture = {
   name: 'gpt2',
@@ -100,11 +91,6 @@ export const gpt2: Architecture = {
     return sources;
   },
 };
-
-export function modelType(checkpoint: Checkpoint): unknown {
-  const config = checkpoint.config;
-  return typeof config === 'object' && config !== null && 'model_type' in config ? config.model_type : undefined;
-}
 
 function numberOr(value: unknown, fallback: number | undefined): number | undefined {
   return typeof value === 'number' ? value : fallback;

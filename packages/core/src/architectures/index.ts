@@ -10,7 +10,7 @@ export {
   loadConvnet,
 } from './convnet.ts';
 export { type ConvnetLayer, type ConvnetSpec, layersFromModules, type ModuleEntry } from './convnet-spec.ts';
-export type { DecoderSpec } from './decoder.ts';
+export type { DecoderSpec } from './decoder-spec.ts';
 export { type ConvnetDecomposition, type ConvnetReader, decomposeConvnet } from './decompose-convnet.ts';
 export { buildEncoder, type EncoderSpec } from './encoder.ts';
 export { buildEncoderDecoder, type EncoderDecoderSpec } from './encoder-decoder.ts';

@@ -1,5 +1,5 @@
 import { type Architecture, ConfigReader, transposed, vector, type WeightSource } from './architecture.ts';
-import type { DecoderSpec } from './decoder.ts';
+import type { DecoderSpec } from './decoder-spec.ts';
 
 // Karpathy's llama2.c binaries: the same arithmetic as Llama, with rotary over adjacent pairs and a fixed eps of 1e-5.
 

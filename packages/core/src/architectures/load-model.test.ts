@@ -8,10 +8,10 @@ import { hashGraph } from '../graph/index.ts';
 import { smallModels } from '../plan/fixtures/small-models.ts';
 import { captured, chooseExecutor, makePlan, readWeight, referenceExecutor, runPlan } from '../plan/index.ts';
 import { decoderFromCheckpoint, engineFor, loadDecoder, type Model, modelRef } from './load-model.ts';
+import { recordedFamilies } from './recorded-families.fixture.ts';
 import { recorded, relativeError, sharedFolder, sharedJson, sharedPath, withoutShared } from './shared-data.ts';
 
 const skipped = sharedFolder ? '' : ` (skipped: ${withoutShared})`;
-const supported = ['gpt2', 'gpt2-inverse-layer-scale', 'llama', 'llama-bias-headdim'];
 
 function refused(action: () => unknown): CircuitscopeError {
   try {
@@ -85,17 +85,24 @@ describe('a config', () => {
     }
   });
 
-  test('that scales rotary positions is not run as if it did not', () => {
-    for (const kind of ['linear', 'dynamic', 'yarn', 'llama3', 'longrope']) {
-      const old = refused(() => reload(llama, { rope_scaling: { type: kind, factor: 2 } }));
-      expect(old).toMatchObject({ code: 'unsupported_config', got: kind });
-      const parameters = { rope_type: kind, rope_theta: 10000, factor: 2 };
-      expect(refused(() => reload(llama, { rope_parameters: parameters }))).toMatchObject({
-        code: 'unsupported_config',
-      });
+  test('that scales rotary positions in a way that is not known, or not wholly, is not run as if it did not', () => {
+    for (const key of ['rope_scaling', 'rope_parameters']) {
+      const error = refused(() => reload(llama, { [key]: { rope_type: 'ntk', factor: 2 } }));
+      expect(error).toMatchObject({ code: 'unsupported_config', got: 'ntk' });
+      const cases: [object, string, string][] = [
+        [{ type: 'linear' }, 'bad_config', 'factor'],
+        [{ rope_type: 'linear', factor: 2, low_freq_factor: 1 }, 'unknown_config', 'low_freq_factor'],
+        [{ rope_type: 'llama3', factor: 2 }, 'bad_config', 'low_freq_factor'],
+        [{ rope_type: 'yarn', factor: '4' }, 'bad_config', 'factor'],
+        [{ rope_type: 'longrope', short_factor: [1], long_factor: [1], factor: 2 }, 'bad_config', 'short_factor'],
+        [{ rope_type: 'default', factor: 2 }, 'unknown_config', 'factor'],
+      ];
+      for (const [setting, code, at] of cases) {
+        const found = refused(() => reload(llama, { [key]: setting }));
+        expect(found, JSON.stringify(setting)).toMatchObject({ code });
+        expect(found.at).toContain(at);
+      }
     }
-    const partial = { rope_type: 'default', rope_theta: 10000, partial_rotary_factor: 0.5 };
-    expect(refused(() => reload(llama, { rope_parameters: partial }))).toMatchObject({ code: 'unknown_config' });
   });
 
   test('of another architecture names those that are supported', () => {
@@ -196,7 +203,7 @@ describe.skipIf(!sharedFolder)(`recorded checkpoints${skipped}`, () => {
   const folder = mkdtempSync(join(tmpdir(), 'circuitscope-models-'));
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-  test.each(supported)('%s: the config of transformers 5 loads to the same model', (family) => {
+  test.each([...recordedFamilies])('%s: the config of transformers 5 loads to the same model', (family) => {
     const from = sharedPath('golden/models', family);
     const into = mkdtempSync(join(folder, `${family}-`));
     copyFileSync(join(from, 'config.v5.json'), join(into, 'config.json'));
@@ -209,15 +216,16 @@ describe.skipIf(!sharedFolder)(`recorded checkpoints${skipped}`, () => {
   });
 
   test('families that are not supported are refused, never run approximately', () => {
-    const others = readdirSync(sharedPath('golden/models')).filter((name) => !supported.includes(name));
-    expect(others.length).toBeGreaterThan(25);
-    const codes = new Map(
-      others.map((name) => [name, refused(() => loadDecoder(sharedPath('golden/models', name))).code]),
-    );
-    for (const [name, code] of codes) {
-      if (name.startsWith('llama-rope-')) expect(code, name).toBe('unsupported_config');
-      else if (name !== 'vgg') expect(code, name).toBe('unsupported_architecture');
-    }
+    const known: readonly string[] = recordedFamilies;
+    const others = readdirSync(sharedPath('golden/models')).filter((name) => !known.includes(name));
+    for (const name of others.filter((each) => each !== 'vgg'))
+      expect(refused(() => loadDecoder(sharedPath('golden/models', name))).code, name).toBe('unsupported_architecture');
+  });
+
+  test.each([...recordedFamilies])('a %s with a setting that nobody asked for is refused by its name', (family) => {
+    const model = loadDecoder(sharedPath('golden/models', family));
+    for (const key of ['attention_chunk_size', 'logit_scale', 'embedding_multiplier'])
+      expect(refused(() => reload(model, { [key]: 2 }))).toMatchObject({ code: 'unknown_config', got: key });
   });
 
   test.each(['reference', 'sharded', 'bf16', 'f16'])(

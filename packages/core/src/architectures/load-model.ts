@@ -1,22 +1,18 @@
 import { CircuitscopeError, type ModelRef } from '@circuitscope/schema';
 import { type Checkpoint, openCheckpoint } from '../checkpoints/index.ts';
 import { type Graph, hashGraph } from '../graph/index.ts';
-import type { Engine, Executor, Weight, Weights } from '../plan/index.ts';
-import type { Floats } from '../tensor/index.ts';
+import type { Engine, Executor, Weights } from '../plan/index.ts';
 import { type AnyModel, requireDecoder } from './any-model.ts';
-import type { Architecture } from './architecture.ts';
-import { attentionOnly } from './attention-only.ts';
 import { type ConvnetOptions, convnetFromCheckpoint, convnets, isConvnet } from './convnet.ts';
-import { buildDecoder, type DecoderSpec } from './decoder.ts';
+import { buildDecoder } from './decoder.ts';
+import type { DecoderSpec } from './decoder-spec.ts';
+import { decoders } from './decoders.ts';
 import { huggingFaceOf } from './gguf-names.ts';
-import { gpt2 } from './gpt2.ts';
-import { llama } from './llama.ts';
-import { llama2c } from './llama2c.ts';
 import { encoderFromCheckpoint, encoders } from './load-encoder.ts';
 import { encoderDecoderFromCheckpoint } from './load-encoder-decoder.ts';
+import { positionTables } from './rotary-part.ts';
 import { storedWeights } from './stored-weights.ts';
 import { t5 } from './t5.ts';
-import { transformerLens } from './transformerlens.ts';
 import {
   hasTransformerLensNames,
   transformerLensBuffers,
@@ -37,8 +33,6 @@ export interface Model {
   /** Which numeric view of the checkpoint this is; `raw` if left out. See `views.ts`. */
   readonly view?: 'raw' | 'folded';
 }
-
-const architectures: readonly Architecture[] = [llama2c, gpt2, llama, attentionOnly, transformerLens];
 
 /**
  * Opens a checkpoint on disk, of whatever kind.
@@ -67,14 +61,14 @@ function nameOf(path: string): string {
 
 export function decoderFromCheckpoint(given: Checkpoint, name: string): Model {
   const checkpoint = given.kind === 'gguf' ? huggingFaceOf(given) : given;
-  const architecture = architectures.find((candidate) => candidate.claims(checkpoint));
+  const architecture = decoders.find((candidate) => candidate.claims(checkpoint));
   if (!architecture) {
     const config = checkpoint.config;
     const kind =
       typeof config === 'object' && config !== null && 'model_type' in config
         ? String(config.model_type).slice(0, 60)
         : 'unknown';
-    const known = [...architectures, ...encoders, t5, ...convnets].map((candidate) => candidate.name).join(', ');
+    const known = [...decoders, ...encoders, t5, ...convnets].map((candidate) => candidate.name).join(', ');
     throw new CircuitscopeError(
       'unsupported_architecture',
       `${checkpoint.path} is a model of type ${kind}; supported are ${known}.`,
@@ -91,7 +85,7 @@ export function decoderFromCheckpoint(given: Checkpoint, name: string): Model {
   const sources = (lens ? transformerLensSources : architecture.sources)(checkpoint, spec);
   const ignorable = lens ? transformerLensBuffers : architecture.ignorable;
   const { weights, parameters } = storedWeights(checkpoint, sources, ignorable);
-  const all = new Map([...weights, ...rotaryTables(spec).map((table) => [table.name, table] as const)]);
+  const all = new Map([...weights, ...positionTables(spec).map((table) => [table.name, table] as const)]);
   return {
     name,
     architecture: architecture.name,
@@ -137,25 +131,4 @@ function checkSpec(spec: DecoderSpec, path: string): DecoderSpec {
     fail(`rotary positions need an even head width, not ${spec.positions.dims}`);
   if (spec.layers > 4096) fail(`${spec.layers} layers are more than the 4096 that are supported`);
   return spec;
-}
-
-/** cos and sin of position × base^(-2i/dims), [context, dims / 2]; executors in float32 round them once. */
-function rotaryTables(spec: DecoderSpec): Weight[] {
-  if (spec.positions.kind !== 'rotary') return [];
-  const { base, dims } = spec.positions;
-  const half = dims / 2;
-  const table = (wave: (angle: number) => number): (() => Floats) => {
-    let made: Float64Array | undefined;
-    return () => {
-      made ??= Float64Array.from({ length: spec.context * half }, (_, at) =>
-        wave(Math.floor(at / half) * base ** (-(2 * (at % half)) / dims)),
-      );
-      return made;
-    };
-  };
-  const shape = [spec.context * half];
-  return [
-    { name: 'rotary.cos', shape, read: table(Math.cos) },
-    { name: 'rotary.sin', shape, read: table(Math.sin) },
-  ];
 }

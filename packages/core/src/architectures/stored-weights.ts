@@ -1,6 +1,7 @@
 import { CircuitscopeError } from '@circuitscope/schema';
 import { type Checkpoint, readStored, viewInFile } from '../checkpoints/index.ts';
 import type { Weight, WeightMapping, Weights } from '../plan/index.ts';
+import type { Floats } from '../tensor/index.ts';
 import type { WeightSource } from './architecture.ts';
 
 /**
@@ -79,7 +80,7 @@ function storedWeight(checkpoint: Checkpoint, name: string, source: WeightSource
   const file = checkpoint.files.find(({ path }) => path === stored.file);
   const mappable = stored.dtype === 'f32' || stored.dtype === 'bf16' || stored.dtype === 'f16';
   const view = viewInFile(stored, source);
-  if (!file || !view || stored.data || source.headStride || !mappable) return weight;
+  if (!file || !view || stored.data || source.headStride || source.plus || !mappable) return weight;
   const mapping: WeightMapping = {
     path: stored.file,
     fileBytes: file.byteLength,
@@ -92,15 +93,15 @@ function storedWeight(checkpoint: Checkpoint, name: string, source: WeightSource
 }
 
 /** Copies a strided view of a stored tensor to dense row-major order. */
-function gather(data: Float32Array, { offset, shape, strides, headStride }: WeightSource): Float32Array {
+function gather(data: Float32Array, { offset, shape, strides, headStride, plus = 0 }: WeightSource): Floats {
   const [rows, columns] = shape.length === 1 ? [1, shape[0] ?? 0] : [shape[0] ?? 0, shape[1] ?? 0];
   const [down, across] = shape.length === 1 ? [0, strides[0] ?? 1] : [strides[0] ?? 1, strides[1] ?? 1];
   const width = headStride ? columns / headStride.count : columns;
-  const out = new Float32Array(rows * columns);
+  const out = plus === 0 ? new Float32Array(rows * columns) : new Float64Array(rows * columns);
   for (let row = 0; row < rows; row++) {
     for (let column = 0; column < columns; column++) {
       const head = headStride ? Math.floor(column / width) * headStride.stride : 0;
-      out[row * columns + column] = data[offset + row * down + head + (column % width) * across] ?? 0;
+      out[row * columns + column] = (data[offset + row * down + head + (column % width) * across] ?? 0) + plus;
     }
   }
   return out;

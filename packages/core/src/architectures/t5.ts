@@ -1,8 +1,7 @@
 import type { Checkpoint } from '../checkpoints/index.ts';
 import type { Activation } from './add-mlp.ts';
-import { bookkeeping, ConfigReader, transposed, vector, type WeightSource } from './architecture.ts';
+import { bookkeeping, ConfigReader, modelType, transposed, vector, type WeightSource } from './architecture.ts';
 import type { EncoderDecoderSpec } from './encoder-decoder.ts';
-import { modelType } from './gpt2.ts';
 
 // T5 as transformers stores it: RMS norm, relative positions, no factor on scores, no biases. Raffel et al. 2020.
 

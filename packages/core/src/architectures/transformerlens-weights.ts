@@ -1,6 +1,7 @@
+import { CircuitscopeError } from '@circuitscope/schema';
 import type { Checkpoint } from '../checkpoints/index.ts';
 import { plain, vector, type WeightSource } from './architecture.ts';
-import type { DecoderSpec } from './decoder.ts';
+import type { DecoderSpec } from './decoder-spec.ts';
 
 /** Buffers of TransformerLens's state dicts: masks, and rotary tables. */
 export const transformerLensBuffers = /(^|\.)attn\.(mask|IGNORE|rotary_sin|rotary_cos)$/;
@@ -64,8 +65,19 @@ export function transformerLensSources(checkpoint: Checkpoint, spec: DecoderSpec
   return sources;
 }
 
-/** The family's spec for a state dict of TransformerLens, which stores every bias and an unembedding of its own. */
+/**
+ * The family's spec for a state dict of TransformerLens, which stores every bias and an unembedding of its own.
+ * @throws CircuitscopeError `unsupported_config` for families whose other weights are not looked for under its names
+ */
 export function transformerLensSpec(checkpoint: Checkpoint, spec: DecoderSpec): DecoderSpec {
+  const { norms = 'pre' } = spec.block ?? {};
+  if (norms !== 'pre' || spec.attention?.qkNorm || spec.embedding?.normed) {
+    throw new CircuitscopeError(
+      'unsupported_config',
+      `${checkpoint.path} is a state dict of TransformerLens of a family with norms behind branches, of queries or of embeddings, which is not read; give the checkpoint as transformers stores it.`,
+      { at: checkpoint.path, expected: 'a checkpoint of transformers' },
+    );
+  }
   return { ...spec, tied: false, biases: transformerLensBiases(checkpoint) };
 }
 

@@ -1,7 +1,7 @@
 import type { Checkpoint } from '../checkpoints/index.ts';
-import { type Architecture, ConfigReader } from './architecture.ts';
-import type { DecoderSpec } from './decoder.ts';
-import { modelType } from './gpt2.ts';
+import { type Architecture, ConfigReader, modelType } from './architecture.ts';
+import type { DecoderSpec } from './decoder-spec.ts';
+
 import {
   hasTransformerLensNames,
   transformerLensBiases,

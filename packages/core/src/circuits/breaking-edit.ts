@@ -3,7 +3,7 @@ import type { Model } from '../architectures/index.ts';
 import type { Edge } from '../graph/index.ts';
 import { readWeight } from '../plan/index.ts';
 import { digestTensor, type Rng, type Tensor } from '../tensor/index.ts';
-import { writingMatrix } from './head-matrices.ts';
+import { gainOf, writingMatrix } from './head-matrices.ts';
 
 /** A change of one head's reading weights that takes a subspace of the stream out of what it can read. */
 export interface SubspaceEdit {
@@ -54,7 +54,7 @@ function subspaceEdit(
   const { width, headWidth, norm } = model.spec;
   // A reader into k or v of grouped heads is the stored, shared head: the edit reaches all that share it, as the cut does.
   const stored = to.head;
-  const gain = norm ? readWeight(model.weights, `blocks.${to.layer}.ln1.w`).data : null;
+  const gain = gainOf(model, `blocks.${to.layer}.ln1`);
   // Behind a norm the weights see the written vectors centred (layer norm) and times the gain.
   const seen = written.map((vector) => {
     const mean = norm?.kind === 'layer' ? vector.reduce((a, b) => a + b, 0) / width : 0;

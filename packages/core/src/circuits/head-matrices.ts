@@ -5,7 +5,8 @@ import { readWeight } from '../plan/index.ts';
 // Weights as circuits see them, in float64: rows in, columns out. Reading weights have the gain of the norm before them
 // multiplied in, and for layer norms the mean over the stream taken out, since the norm takes it out of what it reads; the
 // same mean is taken out of writing weights, as nothing downstream can read it. So composition and effective weights are
-// those of the folded view. Biases are no part of a matrix; the scale of a norm depends on the run and is left out.
+// those of the folded view. Biases are no part of a matrix; the scale of a norm depends on the run and is left out, be it
+// before the weights or, in some families, behind them, where only the gain counts; norms of queries and keys likewise.
 
 /** Row-major [rows, columns]. */
 export interface Matrix {
@@ -22,18 +23,28 @@ export function readingMatrix(model: Model, layer: number, head: number, port: '
   return throughNorm(model, `blocks.${layer}.ln1`, columnBlock(all, stored * headWidth, headWidth));
 }
 
-/** W_O of a head: [d_head, model]. */
+/** W_O of a head: [d_head, model], with the gain of a norm behind it. */
 export function writingMatrix(model: Model, layer: number, head: number): Matrix {
   const { headWidth, norm } = model.spec;
   const all = weightMatrix(model, `blocks.${layer}.attn.W_O`);
   const start = head * headWidth * all.columns;
   const block = { rows: headWidth, columns: all.columns, data: all.data.slice(start, start + headWidth * all.columns) };
-  return norm?.kind === 'layer' ? transposed(centred(transposed(block))) : block;
+  const written = norm?.kind === 'layer' ? transposed(centred(transposed(block))) : block;
+  const gain = gainOf(model, `blocks.${layer}.ln1_post`);
+  if (!gain) return written;
+  return { ...written, data: written.data.map((value, at) => value * (gain[at % written.columns] ?? 1)) };
 }
 
-/** [vocab, model] */
+/** The gain of a norm that the model has. */
+export function gainOf(model: Model, norm: string): ArrayLike<number> | null {
+  return model.weights.has(`${norm}.w`) ? readWeight(model.weights, `${norm}.w`).data : null;
+}
+
+/** [vocab, model], as it enters the stream but for a norm behind it. */
 export function embedding(model: Model): Matrix {
-  return weightMatrix(model, 'embed.W_E');
+  const table = weightMatrix(model, 'embed.W_E');
+  const { scale = 1 } = model.spec.embedding ?? {};
+  return scale === 1 ? table : { ...table, data: table.data.map((value) => value * scale) };
 }
 
 /** [context, model], or null where positions are rotary. */
@@ -65,10 +76,11 @@ function weightMatrix(model: Model, name: string): Matrix {
 }
 
 function throughNorm(model: Model, norm: string, matrix: Matrix): Matrix {
-  if (!model.spec.norm) return matrix;
-  const gain = readWeight(model.weights, `${norm}.w`).data;
+  // Some families read the stream without a norm before it.
+  if (!model.spec.norm || (norm !== 'ln_final' && model.spec.block?.norms === 'post')) return matrix;
+  const gain = gainOf(model, norm);
   const { rows, columns } = matrix;
-  const data = matrix.data.map((value, at) => value * (gain[Math.floor(at / columns)] ?? 1));
+  const data = gain ? matrix.data.map((value, at) => value * (gain[Math.floor(at / columns)] ?? 1)) : matrix.data;
   const scaled = { rows, columns, data };
   return model.spec.norm.kind === 'layer' ? centred(scaled) : scaled;
 }

@@ -7,7 +7,7 @@ import {
   type UnitRef,
   unitLabel,
 } from '@circuitscope/schema';
-import { countLayers, decompose, listSites, readerSite } from '../graph/index.ts';
+import { countLayers, decompose, inexactSum, listSites, readerSite } from '../graph/index.ts';
 import { captured, type Engine, makePlan, type Run, runPlan } from '../plan/index.ts';
 import { digestTensor, type Tensor } from '../tensor/index.ts';
 import type { ScoreOptions } from './edge-scores.ts';
@@ -123,7 +123,9 @@ export function senderScope(sender: UnitRef): { readonly site: Site; readonly he
 /** Sites that keep their clean values on the way: heads from the sender's layer on, and MLPs unless they carry the change. */
 export function sitesBetween({ graph }: Engine, { sender, receiver, mlps }: PatchedPath): Site[] {
   const { site: own } = senderScope(sender);
-  const found = decompose(graph).readers.find(({ reader }) => readerLabel(reader) === readerLabel(receiver));
+  const decomposition = decompose(graph);
+  const found = decomposition.readers.find(({ reader }) => readerLabel(reader) === readerLabel(receiver));
+  if (!found && !decomposition.exactSum) throw inexactSum(decomposition);
   if (!found?.writers.some((writer) => unitLabel(writer) === unitLabel(sender))) {
     throw new CircuitscopeError(
       'unknown_path',

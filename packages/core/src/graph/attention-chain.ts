@@ -14,7 +14,7 @@ export function scoresBefore(softmax: GraphNode, node: (id: number) => GraphNode
 
 /** Whether a value has an entry for each head, query and key: scores at any stage, or a pattern. */
 export function isSquare({ op, shape }: GraphNode): boolean {
-  if (op === 'scores' || op === 'softmax' || op === 'add_bias' || op === 'add_alibi') return true;
-  // A cap may also stand on logits, or on the heads of a value [rows, pos, heads, width].
-  return op === 'soft_cap' && shape.length === 4 && typeof shape[1] === 'number';
+  if (op === 'scores' || op === 'add_bias' || op === 'add_alibi') return true;
+  // A cap may also stand on logits, or on the heads of a value [rows, pos, heads, width]; a softmax on experts or neurons.
+  return (op === 'soft_cap' || op === 'softmax') && shape.length === 4 && typeof shape[1] === 'number';
 }

@@ -1,7 +1,7 @@
-import type { ReaderRef, Site, UnitRef } from '@circuitscope/schema';
+import { CircuitscopeError, type ReaderRef, type Site, type UnitRef } from '@circuitscope/schema';
 import { findSite, type Graph, type GraphNode, listSites } from './graph.ts';
 import { traceRead } from './split-read.ts';
-import { attentionSite, inputSites, placeOf } from './stack-sites.ts';
+import { attentionSite, headProductSites, inputSites, placeOf } from './stack-sites.ts';
 
 // A decomposition is derived from the graph: the residual stream is a sum that keeps its terms, so what a reader reads
 // is the list of units that wrote before it. A head's term is z[h]·W_O[h]; the output bias belongs to no unit.
@@ -11,6 +11,8 @@ export interface Decomposition {
   readonly readers: readonly { readonly reader: ReaderRef; readonly writers: readonly UnitRef[] }[];
   /** False where a term of the stream is not one of the units: methods that need the whole sum must refuse. */
   readonly exactSum: boolean;
+  /** Where it is false: the first such term. */
+  readonly inexactAt?: Site;
 }
 
 export interface Edge {
@@ -27,12 +29,12 @@ export function decompose(graph: Graph): Decomposition {
   const inputs = inputsOf(graph);
   const units: UnitRef[] = [];
   const readers: { reader: ReaderRef; writers: readonly UnitRef[] }[] = [];
-  let exactSum = true;
+  let inexactAt: Site | undefined;
   const read = (reader: ReaderRef): void => {
     const { stream, heads } = traceRead(access, graph, reader);
     const terms = writersOf(graph, stream, inputs);
-    if (!terms) {
-      exactSum = false;
+    if (!Array.isArray(terms)) {
+      inexactAt ??= terms.sites[0] ?? `the operation ${terms.op}`;
       return;
     }
     if (reader.kind !== 'head') readers.push({ reader, writers: terms });
@@ -59,23 +61,34 @@ export function decompose(graph: Graph): Decomposition {
   if (stacks.size === 0) units.push({ kind: 'input' });
   read({ kind: 'logits', port: 'in' });
   units.push({ kind: 'logits' });
-  return { units, readers, exactSum };
+  return { units, readers, exactSum: inexactAt === undefined, ...(inexactAt === undefined ? {} : { inexactAt }) };
 }
 
+/** @throws CircuitscopeError `inexact_sum` where the stream is not the sum of the units */
 export function edgesOf(decomposition: Decomposition): Edge[] {
+  if (!decomposition.exactSum) throw inexactSum(decomposition);
   return decomposition.readers.flatMap(({ reader, writers }) => writers.map((from) => ({ from, to: reader })));
+}
+
+/** Why edges of a model cannot be told apart. */
+export function inexactSum({ inexactAt = 'the stream' }: Decomposition): CircuitscopeError {
+  return new CircuitscopeError(
+    'inexact_sum',
+    `The residual stream of this model is not the sum of what its heads and MLPs write: at ${inexactAt} something else stands between them and the stream, such as a norm or a dictionary. Edges between units do not exist here; patch or ablate sites instead.`,
+    { at: inexactAt, expected: 'a sum of units' },
+  );
 }
 
 export function countLayers(graph: Graph): number {
   return listSites(graph).filter(({ site }) => /^blocks\.\d+\.attn\.hook_z$/.test(site)).length;
 }
 
-/** The units whose outputs sum to a node of the stream, or undefined if a term is not a unit's. */
-function writersOf(graph: Graph, stream: number, inputs: Inputs): UnitRef[] | undefined {
+/** The units whose outputs sum to a node of the stream, or the first term that is not a unit's. */
+function writersOf(graph: Graph, stream: number, inputs: Inputs): UnitRef[] | GraphNode {
   const units: UnitRef[] = [];
   for (const term of termsOf(graph, stream)) {
     const found = unitsOfTerm(graph, term, inputs);
-    if (!found) return undefined;
+    if (!found) return term;
     for (const unit of found)
       if (!(unit.kind === 'input' && units.some((other) => other.kind === 'input'))) units.push(unit);
   }
@@ -103,8 +116,8 @@ function unitsOfTerm(graph: Graph, term: GraphNode, inputs: Inputs): UnitRef[] |
       const stack = place.stack === 'cross' ? undefined : place.stack;
       return [{ kind: 'mlp', ...(stack === undefined ? {} : { stack }), layer: place.layer }];
     }
-    // Heads write through the product that stands at hook_attn_out; behind a dictionary it stands there no longer.
-    if (site !== name) return undefined;
+    // Heads write through the product that stands at hook_attn_out; behind a dictionary or a norm it stands there no longer.
+    if (site !== name || listSites(graph).some((one) => one.site === headProductSites(place)[0])) return undefined;
     const heads = Number(findSite(graph, `${attentionSite(place)}.hook_z`).shape[2]);
     return Array.from({ length: heads }, (_, head) => ({ kind: 'head' as const, ...place, head }));
   }

@@ -14,6 +14,8 @@ export interface InputOptions {
   readonly dtype?: 'f32' | 'i32';
   /** For an input [n, n] that tells distances apart: how they fall into buckets, from which a call makes it. */
   readonly buckets?: { readonly count: number; readonly maxDistance: number; readonly causal: boolean };
+  /** What else a call needs to know to make the input. */
+  readonly attrs?: Attributes;
 }
 
 /** Appends nodes in topological order and works out their shapes; the one place where architectures make graphs. */
@@ -22,9 +24,11 @@ export class GraphBuilder {
   readonly #params = new Map<string, GraphParam>();
   readonly #inputs: { [name: string]: number } = {};
 
-  /** Adds an input: i32 [batch, pos] if nothing else is said. */
-  input(name: string, { shape = ['batch', 'pos'], dtype = 'i32', buckets }: InputOptions = {}): number {
-    const id = this.add('input', [], { attrs: buckets ? { name, shape, buckets } : { name, shape }, dtype });
+  /** An input: i32 [batch, pos] if nothing else is said. Asked for again, it is the same one. */
+  input(name: string, { shape = ['batch', 'pos'], dtype = 'i32', buckets, attrs = {} }: InputOptions = {}): number {
+    const known = this.#inputs[name];
+    if (known !== undefined) return known;
+    const id = this.add('input', [], { attrs: { ...attrs, name, shape, ...(buckets ? { buckets } : {}) }, dtype });
     this.#inputs[name] = id;
     return id;
   }

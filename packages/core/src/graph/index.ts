@@ -5,6 +5,7 @@ export * from './graph.ts';
 export * from './graph-builder.ts';
 export * from './operations.ts';
 export * from './rewrite.ts';
+export * from './rotary-frequencies.ts';
 export * from './split-read.ts';
 export * from './stack-sites.ts';
 export * from './vector-jacobian.ts';

@@ -59,6 +59,10 @@ export const operations = {
     reach: 'pointwise',
   },
   rotary: { shape: first, reach: 'pointwise' },
+  /** in: x, cosines, sines */
+  rotate: { shape: first, reach: 'pointwise' },
+  /** The same entries with other sizes behind positions. */
+  reshape: { shape: (attrs, inputs) => [...input(inputs, 0).slice(0, 2), ...dims(attrs, 'out')], reach: 'pointwise' },
   scores: {
     shape: (_, inputs) => {
       const [rows = 0, pos = 0, heads = 0] = input(inputs, 0);

@@ -84,6 +84,14 @@ const table: readonly Row[] = [
     out: [perHead.shape],
     axis: 1,
   },
+  {
+    op: 'rotate',
+    attrs: { layout: 'half' },
+    inputs: [perHead, { shape: [rows, pos, width / 2], axis: 1 }, { shape: [rows, pos, width / 2], axis: 1 }],
+    out: [perHead.shape],
+    axis: 1,
+  },
+  { op: 'reshape', inputs: [perHead], out: [[rows, pos, heads * width]], axis: 1 },
   ...[true, false].map(
     (causal): Row => ({
       op: 'scores',

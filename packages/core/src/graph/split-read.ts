@@ -67,7 +67,7 @@ export function traceRead(access: Access, graph: Graph, reader: ReaderRef): Read
   let stream = product.in[0] ?? -1;
   // Only an unchanged norm is traced through: a change of its scale or output ends the trace there.
   const factor = access.node(stream);
-  if (factor.op === 'scale') {
+  if (factor.op === 'scale' && !isStream(factor.sites)) {
     chain.unshift(factor.id);
     stream = factor.in[0] ?? -1;
   }
@@ -97,8 +97,8 @@ export function copyChain(rewrite: GraphRewrite, { stream, chain }: Read, over: 
 }
 
 /**
- * The reads of heads that go through a norm that holds this site. Heads share it until one of them gets a read of its own:
- * from then on a change of the shared norm would pass that one by.
+ * The reads of heads that go through a norm that holds this site, and that of an MLP which shares it. They share it until one
+ * of them gets a read of its own: from then on a change of the shared norm would pass that one by.
  */
 export function headReadsThrough(graph: Graph, site: Site): readonly Site[] {
   const node = graph.nodes.find(({ sites }) => sites.includes(site));
@@ -108,13 +108,22 @@ export function headReadsThrough(graph: Graph, site: Site): readonly Site[] {
     node: (id) => graph.nodes[id] ?? node,
     find: (name) => bySite.get(name),
   };
-  return [...bySite.keys()].flatMap((name) => {
+  const reads = [...bySite.keys()].flatMap((name) => {
     const found = placeOf(name);
     const port = /^hook_([qkv])$/.exec(found?.rest ?? '')?.[1];
     if (!found || (port !== 'q' && port !== 'k' && port !== 'v')) return [];
     const reader: ReaderRef = { kind: 'head', ...found.place, head: 0, port };
-    return traceRead(access, graph, reader).chain.includes(node.id) ? [readerSite(reader)] : [];
+    return traceRead(access, graph, reader).chain.includes(node.id)
+      ? [{ site: readerSite(reader), place: found.place }]
+      : [];
   });
+  const beside = reads.slice(0, 1).flatMap(({ place: { stack, layer } }) => {
+    if (stack === 'cross') return [];
+    const reader: ReaderRef = { kind: 'mlp', ...(stack === undefined ? {} : { stack }), layer, port: 'in' };
+    const through = bySite.has(productSite(reader)) && traceRead(access, graph, reader).chain.includes(node.id);
+    return through ? [readerSite(reader)] : [];
+  });
+  return [...reads.map(({ site: read }) => read), ...beside];
 }
 
 /** The site that a reader first makes of what it reads. */
@@ -152,8 +161,11 @@ export function splitRead(rewrite: GraphRewrite, reader: ReaderRef): number {
   const split = rewrite.add('edge_read', [read.stream], { attrs: { heads: read.heads }, sites: [site] });
   const copies = copyChain(rewrite, read, split);
   const input = copies.at(-1) ?? split;
-  // Readers without heads share their norm with nobody, so its sites move along; q, k and v share theirs, whose sites stay.
-  if (read.heads === 0) for (const [at, copy] of copies.entries()) rewrite.moveSites(read.chain[at] ?? -1, copy);
+  // Where nobody else reads through the norm, its sites move along; q, k and v share theirs, in some models with the MLP.
+  const last = read.chain.at(-1);
+  const shared = last !== undefined && rewrite.consumers(last).some(({ id }) => !read.products.includes(id));
+  if (read.heads === 0 && !shared)
+    for (const [at, copy] of copies.entries()) rewrite.moveSites(read.chain[at] ?? -1, copy);
   for (const id of read.products) {
     const product = rewrite.node(id);
     const op = read.heads > 0 ? 'head_linear' : 'linear';

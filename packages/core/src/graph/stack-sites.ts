@@ -25,6 +25,11 @@ export function attentionOutSite(place: Place): Site {
   return `${blockSite(place)}.hook_${place.stack === 'cross' ? 'cross_attn' : 'attn'}_out`;
 }
 
+/** Names of the product through which heads write: with a norm behind it, and without. */
+export function headProductSites(place: Place): readonly [normed: Site, plain: Site] {
+  return [`${blockSite(place)}.attn_out_before_norm`, attentionOutSite(place)];
+}
+
 /** The site of what each head reads of the stream through a port, before its norm. */
 export function headInputSite(place: Place, port: 'q' | 'k' | 'v'): Site {
   return `${blockSite(place)}.hook_${place.stack === 'cross' ? 'cross_' : ''}${port}_input`;

@@ -125,6 +125,13 @@ export const vectorJacobians = {
     const turned = inverse === true ? attrs : { ...attrs, inverse: true };
     return b.add('rotary', [b.ct, b.value(inputOf(b, 1))], { params: b.node.params, attrs: turned });
   }),
+  rotate: differentiable((b, index) => {
+    if (index !== 0) return null;
+    const { inverse, ...attrs } = b.node.attrs;
+    const waves = [b.value(inputOf(b, 1)), b.value(inputOf(b, 2))];
+    return b.add('rotate', [b.ct, ...waves], { attrs: inverse === true ? attrs : { ...attrs, inverse: true } });
+  }),
+  reshape: differentiable((b) => b.add('reshape', [b.ct], { attrs: { out: b.shape(inputOf(b, 0)).slice(2) } })),
   scores: differentiable((b, index) => {
     const { scale: factor = 1 } = b.node.attrs;
     if (index === 2) return null;

@@ -58,6 +58,8 @@ export function withPast(graph: Graph): GraphWithPast {
       if (scores?.attrs.causal !== true) throw looksAhead(node);
       from = [from[0] ?? -1, join(node.in[1] ?? -1)];
     } else if (node.op === 'input') {
+      if (turnsByLengthInput(node))
+        throw noCache('its rotary positions turn by the length of the text, which every new token changes');
       const shape = overKeys.get(node.id);
       if (shape) attrs = { ...attrs, shape };
     } else if (reachOf(node.op, attrs) !== 'pointwise') {
@@ -90,6 +92,15 @@ function inputsOverKeys(graph: Graph): ReadonlyMap<number, readonly Dim[]> {
     );
   }
   return shapes;
+}
+
+/** Whether new tokens change what earlier ones compute, so that nothing of them can be kept. */
+export function changesWithLength(graph: Graph): boolean {
+  return graph.nodes.some(turnsByLengthInput);
+}
+
+function turnsByLengthInput({ op, attrs }: GraphNode): boolean {
+  return op === 'input' && attrs.rotary !== undefined;
 }
 
 type Added = [op: GraphNode['op'], from: readonly number[], options: Parameters<typeof makeNode>[3]];

@@ -123,6 +123,13 @@ export const kernels = {
     // `inverse` turns back: the transpose of the rotation.
     attrs: { layout: { type: ['half', 'adjacent'] }, dims: number, inverse: { ...flag, optional: true } },
   },
+  // The same with the waves of each token given: angles that depend on more than its position.
+  rotate: {
+    inputs: [f32('x', '[R, P, H, d]'), f32('cos', '[R, P, dims/2]'), f32('sin', '[R, P, dims/2]')],
+    params: [],
+    outputs: [f32('out', '[R, P, H, d]')],
+    attrs: { layout: { type: ['half', 'adjacent'] }, inverse: { ...flag, optional: true } },
+  },
   // S keys, the last query standing at the last of them: query i stands at i + S − P. Under `causal` it reads none behind it,
   // within a `window` only keys less than so many away: on both sides unless `causal`.
   scores: {
@@ -362,6 +369,7 @@ export const kernels = {
     outputs: [f32('out', '[…, n]')],
     attrs: {},
   },
+  reshape: { inputs: [f32('x', '[…]')], params: [], outputs: [f32('out', '[…]; as many entries')], attrs: {} },
   repeat: { inputs: [f32('x', '[B, …]')], params: [], outputs: [f32('out', '[R, …]')], attrs: {} },
   gather_rows: {
     inputs: [f32('x', '[R, P, …]'), i32('index', '[R, G]')],

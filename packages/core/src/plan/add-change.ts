@@ -36,7 +36,7 @@ function refuseSharedNorm(rewrite: GraphRewrite, site: Site): void {
   if (split === undefined) return;
   throw new CircuitscopeError(
     'shared_norm',
-    `${site} is changed in a plan where heads of that layer read through a norm of their own (an edge into them, or ${split}); the change would not reach them. Use two plans.`,
+    `${site} is changed in a plan where readers of that layer read through a norm of their own (an edge into them, or ${split}); the change would not reach them. Use two plans.`,
     { at: site, got: split },
   );
 }

@@ -16,6 +16,7 @@ import {
   type Dim,
   decompose,
   type GraphRewrite,
+  inexactSum,
   inputSites,
   readerSite,
   splitRead,
@@ -72,13 +73,15 @@ function edgesByReader(variants: readonly (readonly Intervention[])[]): ReaderEd
 }
 
 function checkEdges(rewrite: GraphRewrite, edges: readonly EdgeIntervention[]): void {
-  const { readers } = decompose(rewrite.source);
+  const decomposition = decompose(rewrite.source);
+  const { readers, exactSum } = decomposition;
   const known = new Set(
     readers.flatMap(({ reader, writers }) => writers.map((from) => edgeLabel({ from, to: reader }))),
   );
   for (const edge of edges) {
     const label = edgeLabel(edge);
     if (!known.has(label)) {
+      if (!exactSum) throw inexactSum(decomposition);
       throw new CircuitscopeError(
         'unknown_edge',
         `This model has no edge ${label}: the writer must come before the reader and both must exist.`,

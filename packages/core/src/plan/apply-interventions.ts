@@ -1,8 +1,8 @@
 import { CircuitscopeError, canonicalJson, type Intervention, type Site } from '@circuitscope/schema';
 import {
-  attentionOutSite,
   attentionSite,
   type GraphRewrite,
+  headProductSites,
   placeOf,
   readerOfSite,
   splitRead,
@@ -70,7 +70,8 @@ export function requireSite(rewrite: GraphRewrite, site: Site) {
 function resultSite(rewrite: GraphRewrite, site: Site) {
   const found = placeOf(site);
   if (!found || site !== `${attentionSite(found.place)}.hook_result`) return undefined;
-  const out = rewrite.find(attentionOutSite(found.place));
+  const [normed, plain] = headProductSites(found.place);
+  const out = rewrite.find(normed) ?? rewrite.find(plain);
   const z = rewrite.find(`${attentionSite(found.place)}.hook_z`);
   if (!out || !z) return undefined;
   const id = rewrite.add('head_result', [z.id], {

@@ -80,6 +80,8 @@ function tableSizes(graph: Graph): ReadonlyMap<string, number> {
     params: [table],
     attrs,
   } of graph.nodes) {
+    if (op === 'input' && typeof attrs.context === 'number')
+      sizes.set('positions', Math.min(attrs.context, sizes.get('positions') ?? attrs.context));
     if (op !== 'embed' && op !== 'rotary') continue;
     const name = names.get(inputs[op === 'embed' ? 0 : 1] ?? -1);
     const [rows = 0, columns = 0] = params.get(table ?? '') ?? [];

@@ -9,6 +9,7 @@ import { lower } from './lower.ts';
 import { newPositions } from './new-positions.ts';
 import { boundShape, type Program, type Sizes } from './program.ts';
 import { type BucketRule, relativeBuckets } from './relative-buckets.ts';
+import { rotaryWaves } from './rotary-waves.ts';
 
 /** A program, and how a call makes its inputs. Depends on the graph and the plan alone, not on prompts. */
 export interface Compiled {
@@ -133,10 +134,11 @@ export function compile(request: CompileRequest): Compiled {
   };
 }
 
-/** An input that follows from the sizes of a call alone. */
-function madeInput({ attrs, shape }: GraphNode, context: BindContext): Int32Array | undefined {
+/** An input that follows from the sizes of a call, or from the positions of its prompt. */
+function madeInput({ attrs, shape }: GraphNode, context: BindContext): Floats | Int32Array | undefined {
   const { buckets } = attrs;
-  if (typeof buckets !== 'object' || buckets === null || !('count' in buckets)) return undefined;
+  if (typeof buckets !== 'object' || buckets === null || !('count' in buckets))
+    return rotaryWaves(attrs, context.prompt);
   const rule: BucketRule = {
     count: Number(buckets.count),
     maxDistance: Number(buckets.maxDistance),

@@ -39,6 +39,7 @@ const kernelAttributes: { readonly [op: string]: readonly string[] } = {
   normalize: ['kind'],
   head_result: ['head'],
   rotary: ['layout', 'dims', 'inverse'],
+  rotate: ['layout', 'inverse'],
   scores: ['scale', 'causal', 'window'],
   soft_cap: ['cap'],
   soft_cap_grad: ['cap'],

@@ -123,7 +123,7 @@ describe.skipIf(!sharedFolder)(`generation${sharedFolder ? '' : ` (skipped: ${wi
     expect(new Set(wish.map(({ length }) => length)).size).toBeGreaterThan(1);
   });
 
-  test.each(['gpt2', 'llama'])(
+  test.each(['gpt2', 'llama', 'mistral', 'gemma2', 'bloom'])(
     '%s: the recorded greedy tokens, together with padding, alone, without cache',
     async (name) => {
       const { models } = sharedJson('golden/generation/case.json') as Recorded;

@@ -1,5 +1,6 @@
 import { CircuitscopeError, type Intervention, type Plan } from '@circuitscope/schema';
 import type { DecoderSpec } from '../architectures/index.ts';
+import { changesWithLength } from '../graph/index.ts';
 import {
   type CachedRunner,
   cachedRunner,
@@ -27,7 +28,10 @@ export interface GenerateOptions extends Pick<RunOptions, 'signal' | 'threads' |
   readonly stop?: ReadonlySet<number>;
   /** Changes of the model that act on every token, as far as their scopes say; `last` and negative positions are the prompt's. */
   readonly interventions?: readonly Intervention[];
-  /** Keep keys and values of earlier tokens (the default), or run the whole text for each token. The tokens are the same. */
+  /**
+   * Keep keys and values of earlier tokens (the default), or run the whole text for each token, as models need whose rotary
+   * positions turn by the length of the text. The tokens are the same.
+   */
   readonly cache?: boolean;
   /** A prompt is read in pieces of at most so many tokens, which bounds memory. */
   readonly piece?: number;
@@ -81,7 +85,9 @@ export async function* generateTogether(
   const interventions = fixPositions(options.interventions ?? [], prompt);
   const plan = makePlan(engine.graph, { interventions, readouts: [{ kind: 'topK', at: { kind: 'last' }, k }] });
   const read =
-    options.cache === false ? reader(engine, plan, spec, options) : cachedReader(engine, plan, from, options);
+    options.cache === false || changesWithLength(engine.graph)
+      ? reader(engine, plan, spec, options)
+      : cachedReader(engine, plan, from, options);
   const draws = prompts.map((_, text) => new Rng(seed, text === 0 ? 'generate' : `generate ${text}`));
   const room = prompts.map(({ length }) => spec.context - length);
   let added: Piece = prompt;

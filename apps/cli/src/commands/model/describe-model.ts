@@ -1,6 +1,7 @@
 import type { AnyModel } from '@circuitscope/core/architectures';
 import type { Json } from '@circuitscope/schema';
 import { numbers } from '../../output/index.ts';
+import { describeBlock, describePositions } from './describe-spec.ts';
 
 export interface ModelDescription {
   /** Whole numbers that say how large the model is. */
@@ -15,10 +16,6 @@ export function describeModel({ spec }: AnyModel): ModelDescription {
   switch (spec.kind) {
     case 'decoder': {
       const { layers, heads, kvHeads, headWidth, width, inner, vocab, context } = spec;
-      const positions =
-        spec.positions.kind === 'rotary'
-          ? `rotary (base ${spec.positions.base}, ${spec.positions.layout === 'half' ? 'halves' : 'adjacent pairs'})`
-          : spec.positions.kind;
       const shared = kvHeads === heads ? `${heads}` : `${heads}, sharing ${kvHeads} key/value heads`;
       return {
         sizes: { layers, heads, kvHeads, headWidth, width, inner, vocab, context },
@@ -33,9 +30,10 @@ export function describeModel({ spec }: AnyModel): ModelDescription {
           ['layers', `${layers}`],
           ['heads', `${shared}; ${headWidth} wide each`],
           ['residual stream', `${width} wide`],
+          ['block', describeBlock(spec)],
           ['MLP', inner === 0 ? 'none' : mlp(spec)],
           ['vocabulary', vocabulary(spec)],
-          ['context', `${numbers.count(context)} tokens, ${positions} positions`],
+          ['context', `${numbers.count(context)} tokens, ${describePositions(spec)} positions`],
           ['norm', spec.norm ? `${spec.norm.kind === 'rms' ? 'RMS' : 'layer'} norm, eps ${spec.norm.eps}` : 'none'],
         ],
       };

@@ -30,12 +30,23 @@ export function sumOfTerms(n: number): Allowed {
 export const rotation: Allowed = (call) => {
   const [x = null, positions = null] = call.inputs;
   const [cos = null, sin = null] = call.params.map(absolute);
-  const inputs = [absolute(x), positions];
   const negated = sin && { shape: sin.shape, data: sin.data.map((s) => -s) };
-  const one = floatsOf(runReference({ ...call, inputs, params: [cos, sin] }, 'f64')[0]);
-  const other = floatsOf(runReference({ ...call, inputs, params: [cos, negated] }, 'f64')[0]);
-  return [one.map((m, i) => 3 * (u * Math.max(m, other[i]!) + tiny))];
+  const turned = (sines: typeof sin) =>
+    floatsOf(runReference({ ...call, inputs: [absolute(x), positions], params: [cos, sines] }, 'f64')[0]);
+  return bothSigns(turned(sin), turned(negated));
 };
+
+/** The same where cosines and sines are inputs. */
+export const givenRotation: Allowed = (call) => {
+  const [x = null, cos = null, sin = null] = call.inputs.map(absolute);
+  const turned = (sign: 1 | -1) => {
+    const sines = sin && { shape: sin.shape, data: floatsOf(sin).map((s) => sign * s) };
+    return floatsOf(runReference({ ...call, inputs: [x, cos, sines] }, 'f64')[0]);
+  };
+  return bothSigns(turned(1), turned(-1));
+};
+
+const bothSigns = (one: Floats, other: Floats) => [one.map((m, i) => 3 * (u * Math.max(m, other[i]!) + tiny))];
 
 /** 8u·|x|: the smooth activations are x times a factor in [0, 1.13] that costs a few roundings and 2 ulp of exp or tanh. */
 export const smoothActivation: Allowed = (call) => [

@@ -233,6 +233,19 @@ const copies: ConformanceCase[] = [
       bound: 'exact',
     }),
   ),
+  buildCase('reshape', 'entries keep their order, their bits and the sign of zero', {
+    inputs: [floats([1, 2, 2, 3], [...specials])],
+    out: [[1, 2, 6]],
+    bound: 'exact',
+    expect: [[...specials]],
+  }),
+  ...lengths.map((n) =>
+    buildCase('reshape', `${n} vectors of two heads`, {
+      inputs: [random(`reshape/${n}`, [1, n, 10])],
+      out: [[1, n, 2, 5]],
+      bound: 'exact',
+    }),
+  ),
   buildCase('repeat', 'row r is row r mod B', {
     inputs: [floats([2, 1], [5, -0])],
     out: [[4, 1]],

@@ -1,6 +1,6 @@
 import { intTensor } from '../../tensor/index.ts';
 import type { ConformanceCase } from '../conformance.ts';
-import { fusedAttention, rotation, softmaxRows, sumOfTerms } from './bounds.ts';
+import { fusedAttention, givenRotation, rotation, softmaxRows, sumOfTerms } from './bounds.ts';
 import { buildCase, floats, ints, lengths, random, randomInts, widths, withEntries } from './build-case.ts';
 
 const { NaN: nan, POSITIVE_INFINITY: infinity, NEGATIVE_INFINITY: hidden } = Number;
@@ -10,6 +10,8 @@ const angles = (half: number) => {
   return [floats([16, half], angle.map(Math.cos)), floats([16, half], angle.map(Math.sin))];
 };
 const turned = { allowed: rotation, because: '3u·(|a·cos| + |b·sin|): two products, one sum' };
+
+const given = { ...turned, allowed: givenRotation };
 
 const rotaries: ConformanceCase[] = (['half', 'adjacent'] as const).flatMap((layout) => [
   ...[
@@ -38,6 +40,33 @@ const rotaries: ConformanceCase[] = (['half', 'adjacent'] as const).flatMap((lay
       sameBits: true,
     }),
   ),
+  ...lengths.map((pos) =>
+    buildCase('rotate', `${layout}, ${pos} tokens with waves of their own`, {
+      inputs: [
+        random(`rotate/${pos}`, [2, pos, 3, 7]),
+        random(`rotate/cos/${pos}`, [2, pos, 3]),
+        random(`rotate/sin/${pos}`, [2, pos, 3]),
+      ],
+      attrs: { layout },
+      out: [[2, pos, 3, 7]],
+      bound: given,
+      sameBits: true,
+    }),
+  ),
+  buildCase('rotate', `${layout}, turned back`, {
+    inputs: [random('rotate/back', [2, 5, 3, 9]), random('rotate/cos', [2, 5, 4]), random('rotate/sin', [2, 5, 4])],
+    attrs: { layout, inverse: true },
+    out: [[2, 5, 3, 9]],
+    bound: given,
+    sameBits: true,
+  }),
+  buildCase('rotate', `${layout}: each token turns by its own waves; what is left of the head is copied`, {
+    inputs: [floats([1, 2, 1, 3], [1, 2, nan, 1, 2, -0]), floats([1, 2, 1], [0, 1]), floats([1, 2, 1], [1, 0])],
+    attrs: { layout },
+    out: [[1, 2, 1, 3]],
+    bound: 'exact',
+    expect: [[-2, 1, nan, 1, 2, -0]],
+  }),
   ...[-1, 16].map((position) =>
     buildCase('rotary', `${layout}, position ${position} of a table of 16 is an error`, {
       inputs: [random('rotary/outside', [1, 1, 1, 4]), ints([1, 1], [position])],

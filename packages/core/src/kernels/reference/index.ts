@@ -56,7 +56,8 @@ import { normalizeGradScale } from './normalize-grad-scale.ts';
 import { outer } from './outer.ts';
 import { projectDot } from './project-dot.ts';
 import { repeat } from './repeat.ts';
-import { rotary } from './rotary.ts';
+import { reshape } from './reshape.ts';
+import { rotary, rotate } from './rotary.ts';
 import { scale } from './scale.ts';
 import { scatterRows } from './scatter-rows.ts';
 import { scores } from './scores.ts';
@@ -83,6 +84,7 @@ export const referenceKernels: { readonly [name in KernelName]: ReferenceKernel 
   head_linear: headLinear,
   head_result: headResult,
   rotary,
+  rotate,
   scores,
   soft_cap: softCap,
   soft_cap_grad: softCapGrad,
@@ -91,6 +93,7 @@ export const referenceKernels: { readonly [name in KernelName]: ReferenceKernel 
   attention,
   activation,
   repeat,
+  reshape,
   gather_rows: gatherRows,
   add_alibi: addAlibi,
   add_alibi_grad: addAlibiGrad,
