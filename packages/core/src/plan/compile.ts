@@ -18,6 +18,8 @@ export interface Compiled {
   readonly outputs: readonly (readonly string[])[];
   /** How many targets each gradient has. */
   readonly targets: number;
+  /** Nodes of the graph that are taken from the run without changes. */
+  readonly given: readonly number[];
   readonly bind: (context: BindContext) => {
     readonly sizes: Sizes;
     readonly inputs: { readonly [name: string]: Floats | Int32Array };
@@ -35,6 +37,8 @@ export interface CompileRequest {
   readonly detached?: readonly Site[];
   /** Keep little for gradients, and compute it again. */
   readonly checkpoint?: boolean;
+  /** Take what no variant changes from a run without changes (`BindContext.base`). */
+  readonly fromBase?: boolean;
   /** Values that re-enter the next run; what is new of them becomes an output of that name. */
   readonly state?: GraphWithPast['state'];
 }
@@ -82,6 +86,7 @@ export function compile(request: CompileRequest): Compiled {
     );
   }
 
+  const given = request.fromBase ? giveUnchanged(rewrite, outputs, applied.changed) : [];
   const targets = gradients?.targets ?? 1;
   const { program, inputs } = lower(rewrite, outputs, {
     variants: variants.length,
@@ -94,18 +99,15 @@ export function compile(request: CompileRequest): Compiled {
       one,
     ]),
   );
+  for (const node of given) externals.set(node, { node, make: (context) => givenValue(node, context) });
   return {
     program,
     targets,
+    given,
     outputs: readouts.map((_, index) =>
       program.outputs.map(({ name }) => name).filter((name) => name.split('.')[0] === `r${index}`),
     ),
     bind: (context) => {
-      const { images } = context.prompt;
-      const fixed: { readonly [name: string]: Floats | Int32Array } = {
-        ...graphInputs(context.prompt),
-        ...(images ? { images: images.data } : {}),
-      };
       const past = context.past?.length ?? 0;
       let sizes: Sizes = {
         ...rowSizes(context.batch, context.pos - past, context.variants.length, targets),
@@ -115,15 +117,10 @@ export function compile(request: CompileRequest): Compiled {
       const made: { [name: string]: Floats | Int32Array } = {};
       for (const { name, node, tile: level } of inputs) {
         const external = externals.get(node);
-        const given = String(rewrite.node(node).attrs.name);
-        const whole = external ? external.make(context) : (fixed[given] ?? madeInput(rewrite.node(node), context));
-        const data =
-          context.past?.state.get(given) ??
-          (whole && newPositions(whole, rewrite.node(node).shape, external?.positions ?? false, context));
-        if (!data)
-          throw new CircuitscopeError('bad_graph', `The graph has an input ${name} that no call can make.`, {
-            at: name,
-          });
+        const of = rewrite.node(node);
+        const data = external
+          ? newPositions(external.make(context), of.shape, external.positions ?? false, context)
+          : graphInput(of, context);
         if (external?.sizes) sizes = { ...sizes, ...external.sizes(context) };
         // How often the value stands in the rows that its readers have.
         const own = rewrite.node(node).shape[0] === 'rows' ? (sizes.rows ?? 1) : context.batch;
@@ -132,6 +129,60 @@ export function compile(request: CompileRequest): Compiled {
       return { sizes, inputs: made };
     },
   };
+}
+
+/** What the call makes of an input of the graph. */
+export function graphInput(of: GraphNode, context: BindContext): Floats | Int32Array {
+  const name = String(of.attrs.name);
+  const past = context.past?.state.get(name);
+  if (past) return past;
+  const { images } = context.prompt;
+  const fixed: { readonly [name: string]: Floats | Int32Array } = {
+    ...graphInputs(context.prompt),
+    ...(images ? { images: images.data } : {}),
+  };
+  const whole = fixed[name] ?? madeInput(of, context);
+  if (whole) return newPositions(whole, of.shape, false, context);
+  throw new CircuitscopeError('bad_graph', `The graph has an input ${name} that no call can make.`, { at: name });
+}
+
+/**
+ * Lets values that no variant changes, and that something changed reads, be given.
+ * @returns their ids
+ */
+function giveUnchanged(
+  rewrite: GraphRewrite,
+  outputs: readonly { readonly node: number }[],
+  changed: readonly { readonly node: number }[],
+): number[] {
+  const own = rewrite.source.nodes.length;
+  const changing = new Set(changed.map(({ node }) => node));
+  const given = new Set<number>();
+  const order = rewrite.order(outputs.map(({ node }) => node));
+  for (const id of order) {
+    const { shape, in: inputs } = rewrite.node(id);
+    if (shape[0] === 'rows' || inputs.some((input) => changing.has(input))) changing.add(id);
+  }
+  const visit = (id: number): void => {
+    const { op, in: inputs } = rewrite.node(id);
+    if (changing.has(id) || op === 'input' || op === 'external' || given.has(id)) return;
+    if (id < own) given.add(id);
+    else for (const input of inputs) if (input >= 0) visit(input);
+  };
+  for (const id of changing) for (const input of rewrite.node(id).in) if (input >= 0) visit(input);
+  for (const id of given) {
+    const { shape } = rewrite.node(id);
+    rewrite.replaceNode(id, { op: 'external', in: [], params: [], attrs: { name: `base:${id}`, shape } });
+  }
+  return [...given];
+}
+
+function givenValue(node: number, { base }: BindContext): Floats {
+  const found = base?.get(node);
+  if (found) return found;
+  throw new CircuitscopeError('bad_program', `The run without changes did not keep node ${node}.`, {
+    at: String(node),
+  });
 }
 
 /** An input that follows from the sizes of a call, or from the positions of its prompt. */

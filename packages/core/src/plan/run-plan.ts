@@ -9,10 +9,19 @@ import { countProducts } from './count-products.ts';
 import { editWeights } from './edit-weights.ts';
 import type { ExecuteOptions, Executor } from './executor.ts';
 import { requireFixed } from './fix-positions.ts';
-import { groupVariants } from './group-variants.ts';
+import { groupVariants, type VariantGroup } from './group-variants.ts';
 import { boundShape, programBytes } from './program.ts';
 import type { Run } from './run.ts';
 import { sliceReadout } from './slice-readout.ts';
+import {
+  bucketsOf,
+  firstPosition,
+  pastOf,
+  runBase,
+  type SweepBase,
+  type SweepGraph,
+  sharedGraph,
+} from './sweep-base.ts';
 import type { Weights } from './weights.ts';
 
 /** What a plan runs on: a graph with its weights, and the executor that computes. */
@@ -81,47 +90,60 @@ export async function runPlan(engine: Engine, plan: Plan, prompt: Prompt, option
   const budget = Math.min(options.memoryBytes ?? CHUNK_BYTES, CHUNK_BYTES);
   let done = 0;
   let multiplyAdds = 0;
-  for (const group of groupVariants(graph, variants)) {
+  const all: BindContext = { prompt, ...sizes, variants: [0], runs, artefacts };
+  const { signal, threads, memoryBytes } = options;
+  const limits = {
+    ...(signal ? { signal } : {}),
+    ...(threads ? { threads } : {}),
+    ...(memoryBytes === undefined ? {} : { memoryBytes }),
+  };
+  const shared = await shareSweep(engine, plan, all, limits);
+  multiplyAdds += shared?.base.multiplyAdds ?? 0;
+  for (const group of shared?.groups ?? groupVariants(graph, variants)) {
     const edited = editWeights(graph, engine.weights, group.weightEdits, artefacts);
-    const compiled = compile({
-      graph,
-      variants: group.changes,
-      readouts: plan.readouts,
-      renamedParams: edited.renamed,
-      detached: group.detached,
-      checkpoint: options.checkpoint ?? false,
-    });
-    const context = (indices: readonly number[]): BindContext => ({
-      prompt,
-      ...sizes,
-      variants: indices,
-      runs,
-      artefacts,
-    });
-    const chunk = chunkSize(compiled, context, group.members.length, budget);
-    for (let start = 0; start < group.members.length; start += chunk) {
-      const indices = range(start, Math.min(start + chunk, group.members.length));
-      const binding = compiled.bind(context(indices));
-      multiplyAdds += countProducts(compiled.program, binding.sizes, edited.weights);
-      const outputs = await engine.executor.execute(compiled.program, edited.weights, binding, {
-        ...(options.signal ? { signal: options.signal } : {}),
-        ...(options.threads ? { threads: options.threads } : {}),
-        ...(options.memoryBytes === undefined ? {} : { memoryBytes: options.memoryBytes }),
-        onProgress: (share) => options.onProgress?.((done + share * indices.length) / variants.length),
+    const compiled =
+      shared?.compiled.get(group) ??
+      compile({
+        graph,
+        variants: group.changes,
+        readouts: plan.readouts,
+        renamedParams: edited.renamed,
+        detached: group.detached,
+        checkpoint: options.checkpoint ?? false,
       });
-      const shapes = new Map(
-        compiled.program.outputs.map(({ name, value }) => [
-          name,
-          boundShape(compiled.program.values[value]?.shape ?? [], binding.sizes),
-        ]),
-      );
-      const members = indices.map((index) => group.members[index] ?? 0);
-      results.add(members, compiled, outputs, shapes);
-      done += indices.length;
-      options.onProgress?.(done / variants.length);
+    const firsts =
+      shared && shared.of.state.length > 0 ? group.changes.map((list) => firstPosition(list, plan, all)) : null;
+    const buckets = firsts ? bucketsOf(firsts, batch, pos) : [{ past: 0, members: group.members.map((_, at) => at) }];
+    for (const { past: from, members: bucket } of buckets) {
+      const past = shared ? pastOf(shared.of, shared.base, from, batch) : undefined;
+      const context = (indices: readonly number[]): BindContext => ({
+        ...all,
+        variants: indices,
+        ...(past ? { past } : {}),
+        ...(shared ? { base: shared.base.values } : {}),
+      });
+      const chunk = chunkSize(compiled, context, bucket, budget);
+      for (let start = 0; start < bucket.length; start += chunk) {
+        const indices = bucket.slice(start, start + chunk);
+        const binding = compiled.bind(context(indices));
+        multiplyAdds += countProducts(compiled.program, binding.sizes, edited.weights);
+        const outputs = await engine.executor.execute(compiled.program, edited.weights, binding, {
+          ...limits,
+          onProgress: (share) => options.onProgress?.((done + share * indices.length) / variants.length),
+        });
+        const shapes = new Map(
+          compiled.program.outputs.map(({ name, value }) => [
+            name,
+            boundShape(compiled.program.values[value]?.shape ?? [], binding.sizes),
+          ]),
+        );
+        const members = indices.map((index) => group.members[index] ?? 0);
+        results.add(members, compiled, outputs, shapes);
+        done += indices.length;
+        options.onProgress?.(done / variants.length);
+      }
     }
   }
-  const context: BindContext = { prompt, ...sizes, variants: [0], runs, artefacts };
   const whole: Run = {
     variants: plan.sweep ? variants.length : null,
     batch,
@@ -134,7 +156,7 @@ export async function runPlan(engine: Engine, plan: Plan, prompt: Prompt, option
   };
   return {
     ...whole,
-    results: whole.results.map((result, index) => sliceReadout(graph, plan.readouts[index], result, whole, context)),
+    results: whole.results.map((result, index) => sliceReadout(graph, plan.readouts[index], result, whole, all)),
   };
 }
 
@@ -142,11 +164,12 @@ export async function runPlan(engine: Engine, plan: Plan, prompt: Prompt, option
 function chunkSize(
   compiled: Compiled,
   context: (indices: readonly number[]) => BindContext,
-  count: number,
+  members: readonly number[],
   budget: number,
 ): number {
+  const count = members.length;
   if (count <= 1) return 1;
-  const { sizes } = compiled.bind(context([0]));
+  const { sizes } = compiled.bind(context(members.slice(0, 1)));
   const bytes = (variants: number): number =>
     programBytes(compiled.program, {
       ...sizes,
@@ -157,6 +180,38 @@ function chunkSize(
   return Math.max(1, Math.min(count, 1 + Math.floor((budget - one) / each)));
 }
 
-function range(from: number, to: number): number[] {
-  return Array.from({ length: to - from }, (_, index) => from + index);
+interface SharedSweep {
+  readonly of: SweepGraph;
+  readonly base: SweepBase;
+  readonly groups: readonly VariantGroup[];
+  readonly compiled: ReadonlyMap<VariantGroup, Compiled>;
+}
+
+/** A sweep's programs with what they share, or null where they share nothing. */
+async function shareSweep(
+  engine: Engine,
+  plan: Plan,
+  context: BindContext,
+  limits: Pick<RunOptions, 'signal' | 'threads' | 'memoryBytes'>,
+): Promise<SharedSweep | null> {
+  const of = sharedGraph(engine.graph, plan, context);
+  if (!of) return null;
+  const groups = groupVariants(of.graph, plan.sweep ?? []);
+  const compiled = new Map(
+    groups.map((group) => [
+      group,
+      compile({ graph: of.graph, variants: group.changes, readouts: plan.readouts, fromBase: true }),
+    ]),
+  );
+  const nodes = [...compiled.values()].flatMap(({ given }) => given);
+  const base = await runBase(engine, of, nodes, context, limits);
+  if (!base) return null;
+  // What is given takes room too: with a budget that this would break, each variant computes for itself.
+  const past = pastOf(of, base, 0, context.batch);
+  const one = { ...context, base: base.values, ...(past ? { past } : {}) };
+  const { memoryBytes } = limits;
+  const fits =
+    memoryBytes === undefined ||
+    [...compiled.values()].every(({ program, bind }) => programBytes(program, bind(one).sizes) <= memoryBytes);
+  return fits ? { of, base, groups, compiled } : null;
 }
