@@ -107,6 +107,8 @@ const gradientTarget: fc.Arbitrary<GradientTarget> = fc.oneof(
   fc.record({ kind: kind('site'), at: scope, direction: hash }),
 );
 
+const ids = fc.array(natural, { minLength: 1, maxLength: 4 });
+
 const readout: fc.Arbitrary<Readout> = fc.oneof(
   fc.record({ kind: kind('capture'), at: scope }),
   fc.tuple(pos, fc.array(fc.tuple(natural, natural), { maxLength: 4 })).map(([at, pairs]) => ({
@@ -116,6 +118,10 @@ const readout: fc.Arbitrary<Readout> = fc.oneof(
     wrong: pairs.map((p) => p[1]),
   })),
   fc.record({ kind: kind('topK'), at: pos, k: fc.integer({ min: 1, max: 65536 }) }),
+  fc.record({ kind: kind('entropy'), at: pos }),
+  fc.record({ kind: kind('logProb'), at: pos, answer: ids }),
+  fc.record({ kind: kind('rank'), at: pos, answer: ids }),
+  fc.record({ kind: kind('kl'), at: pos, run: name }),
   fc.record({ kind: kind('loss') }),
   fc.record({ kind: kind('loss'), at: pos }),
   fc.record({ kind: kind('project'), at: scope, direction: hash }),

@@ -21,6 +21,20 @@ const TopK = record({
     .max(1 << 16),
 });
 
+/** How uncertain the next token is, −Σ p log p in nats. */
+const Entropy = record({ kind: z.literal('entropy'), at: Pos });
+
+const answer = list(index).refine((ids) => ids.length > 0, { error: 'give one token id, or one per example' });
+
+/** log p of a token, in nats; one id per example, or one for all. */
+const LogProb = record({ kind: z.literal('logProb'), at: Pos, answer });
+
+/** How many tokens come before a token in the order of topK: 0 for the first. */
+const Rank = record({ kind: z.literal('rank'), at: Pos, answer });
+
+/** Σ q log(q / p) in nats, q what another run says there. That run has captured the stream before the last norm. */
+const Divergence = record({ kind: z.literal('kl'), at: Pos, run: name });
+
 /** Cross entropy in nats of token t+1 at position t: one value per position, 0 where it is not counted (padding, the last token). */
 const Loss = record({ kind: z.literal('loss'), at: maybe(Pos) });
 
@@ -55,5 +69,16 @@ const Gradient = record({
 });
 
 /** What a plan brings back. Nothing that is not asked for is kept. */
-export const Readout = z.discriminatedUnion('kind', [Capture, LogitDiff, TopK, Loss, Project, Gradient]);
+export const Readout = z.discriminatedUnion('kind', [
+  Capture,
+  LogitDiff,
+  TopK,
+  Entropy,
+  LogProb,
+  Rank,
+  Divergence,
+  Loss,
+  Project,
+  Gradient,
+]);
 export type Readout = z.infer<typeof Readout>;

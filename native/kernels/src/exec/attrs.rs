@@ -83,6 +83,10 @@ impl Attrs<'_> {
         if cap > 0.0 { Ok(cap) } else { self.wrong("cap", "a number above 0 that fits a float32") }
     }
 
+    pub(super) fn maybe_cap(&self) -> Result<Option<f32>, String> {
+        if self.has("cap") { self.cap().map(Some) } else { Ok(None) }
+    }
+
     pub(super) fn dims(&self, dim: &mut dyn FnMut(&Json) -> Option<Dim>) -> Result<[Dim; 3], String> {
         if let Some([a, b, c]) = self.attrs.get("dims").and_then(Json::as_array).map(Vec::as_slice)
             && let (Some(a), Some(b), Some(c)) = (dim(a), dim(b), dim(c))

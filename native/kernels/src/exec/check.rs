@@ -4,6 +4,7 @@ use super::check_gradient::check_gradient;
 use super::kernel::{Kernel, ValueShape};
 use super::program::Dim;
 use super::shapes::{Sizes, leading_rows};
+use crate::ops::STATISTICS;
 
 /// The bound shapes around one step, in the order of its ports; an absent value is `None`.
 pub(crate) struct StepShapes<'a> {
@@ -346,6 +347,22 @@ pub(crate) fn check_step(
             shapes.fit_vector(2, s.of('F'))?;
             shapes.fit_inputs(s, &["Td"])?;
             shapes.fit_outputs(s, &["Tk", "Tk", "T"])?;
+        }
+        Kernel::VocabStatistics { k, .. } => {
+            s.set('k', *k)?;
+            s.set('s', STATISTICS)?;
+            shapes.fit_matrix(s, "mV")?;
+            shapes.fit_vector(1, s.of('V'))?;
+            shapes.fit_inputs(s, &[".m", "."])?;
+            shapes.fit_outputs(s, &[".s", ".k", ".k"])?;
+            if let Some(reference) = shapes.input(2) {
+                let rows =
+                    shapes.input(0).unwrap_or_default().split_last().map_or(1, |(_, rows)| rows.iter().product());
+                let others = leading_rows("in[2]", reference, s.of('m'))?;
+                if rows > 0 && (others == 0 || !usize::is_multiple_of(rows, others)) {
+                    return Err(format!("in[2] has {others} rows, which do not divide the {rows} of in[0]"));
+                }
+            }
         }
         Kernel::Vision(vision) => vision.check(shapes, s)?,
         _ => check_gradient(kernel, shapes, s)?,

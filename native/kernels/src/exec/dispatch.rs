@@ -329,6 +329,18 @@ pub(super) fn run_kernel(
                 }
             }
         }
+        Kernel::VocabStatistics { k, cap } => {
+            let (w, bias) = (v.matrix(ctx, false)?, v.vector(1)?);
+            let unembedding = ops::Unembedding { w: &w, bias: floats_of(&bias), cap: *cap };
+            let rows = ops::VocabRows { x: v.floats(0), ids: v.maybe_ints(1), reference: v.maybe_floats(2) };
+            let to = ops::VocabOut {
+                statistics: lengths[0].map(|_| out),
+                k: *k,
+                values: lengths[1].map(|length| second.floats_mut(length)),
+                indices: lengths[2].map(|length| third.ints_mut(length)),
+            };
+            ops::vocab_statistics(ctx, unembedding, rows, to)
+        }
         Kernel::Vision(vision) => vision.run(ctx, v, sizes, out),
     }
 }

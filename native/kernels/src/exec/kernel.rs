@@ -117,6 +117,7 @@ pub(crate) enum Kernel {
     EdgeRead { heads: usize },
     ProjectDot,
     BiasActTopK { activation: Latents, k: usize, screen: Option<Bits> },
+    VocabStatistics { k: usize, cap: Option<f32> },
     Vision(Vision),
 }
 
@@ -238,6 +239,7 @@ impl Kernel {
                     false => None,
                 },
             },
+            "vocab_statistics" => Kernel::VocabStatistics { k: attrs.count("k")?, cap: attrs.maybe_cap()? },
             _ => match Vision::parse(&attrs)? {
                 Some(vision) => Kernel::Vision(vision),
                 None => return Err(format!("There is no kernel {name:?}")),
@@ -308,6 +310,7 @@ impl Kernel {
             Kernel::EdgeRead { .. } => "edge_read",
             Kernel::ProjectDot => "project_dot",
             Kernel::BiasActTopK { .. } => "bias_act_top_k",
+            Kernel::VocabStatistics { .. } => "vocab_statistics",
             Kernel::Vision(vision) => vision.name(),
         }
     }
@@ -375,6 +378,9 @@ impl Kernel {
                 (&[F], &[Matrix, MaybeVector, Vector], &[F, I, I])
             }
             Kernel::BiasActTopK { .. } => (&[F], &[Matrix, MaybeVector, MaybeVector], &[F, I, I]),
+            Kernel::VocabStatistics { .. } => {
+                (&[F, MAYBE_I, MAYBE_F], &[Matrix, MaybeVector], &[MAYBE_F, MAYBE_F, MAYBE_I])
+            }
             Kernel::Vision(vision) => return vision.ports(),
         };
         Ports { inputs, params, outputs }

@@ -70,6 +70,7 @@ mod sum;
 mod top_k;
 mod top_k_mask;
 mod tree;
+mod vocab_statistics;
 mod where_nonzero;
 mod window;
 
@@ -140,5 +141,6 @@ pub use subtract::subtract;
 pub use sum::sum;
 pub use top_k::top_k;
 pub use top_k_mask::top_k_mask;
+pub use vocab_statistics::{STATISTICS, Unembedding, VocabOut, VocabRows, vocab_statistics};
 pub use where_nonzero::where_nonzero;
 pub use window::{Axis, Convolution, Plane};

@@ -109,6 +109,8 @@ export const operations = {
   columns: { shape: (attrs, inputs) => [...input(inputs, 0).slice(0, 2), dim(attrs, 'count')], reach: 'pointwise' },
   cross_entropy: { shape: (_, inputs) => input(inputs, 1), reach: 'pointwise' },
   top_k: { shape: (attrs, inputs) => [...input(inputs, 0).slice(0, -1), dim(attrs, 'k')], reach: 'pointwise' },
+  /** in: x, ids, reference. */
+  vocab_statistics: { shape: (_, inputs) => [...input(inputs, 0).slice(0, -1), 5], reach: 'pointwise' },
   edit: { shape: first, reach: 'pointwise' },
   direction: { shape: first, reach: 'pointwise' },
   edge_read: {

@@ -130,6 +130,18 @@ const table: readonly Row[] = [
   { op: 'columns', inputs: [stream, index([rows, 2], 9)], params: [[model, 9], null], out: [[rows, pos, 2]], axis: 1 },
   { op: 'cross_entropy', inputs: [stream, { ...index([rows, pos], model), axis: 1 }], out: [[rows, pos]], axis: 1 },
   {
+    op: 'vocab_statistics',
+    attrs: { k: 0 },
+    inputs: [stream, { ...index([rows, pos], 9), axis: 1 }, stream],
+    params: [[model, 9], null],
+    out: [
+      [rows, pos, 5],
+      [rows, pos, 0],
+      [rows, pos, 0],
+    ],
+    axis: 1,
+  },
+  {
     op: 'top_k',
     attrs: { k: 2 },
     inputs: [stream],

@@ -195,6 +195,10 @@ export const vectorJacobians = {
   cross_entropy: differentiable((b, index) =>
     index === 0 ? b.add('cross_entropy_grad', [b.value(inputOf(b, 0)), b.value(inputOf(b, 1)), b.ct]) : null,
   ),
+  vocab_statistics: {
+    kind: 'constant',
+    because: 'statistics of a distribution are read out; differentiate a loss or a logit difference',
+  },
   top_k: { kind: 'constant', because: 'a choice of the largest entries has no derivative' },
   edit: differentiable((b, index) => {
     if (index !== 0) return null;

@@ -10,6 +10,7 @@ import { normCases } from './conformance/norm-cases.ts';
 import { productCases } from './conformance/product-cases.ts';
 import { scoreCases } from './conformance/score-cases.ts';
 import { visionCases } from './conformance/vision-cases.ts';
+import { vocabularyCases } from './conformance/vocabulary-cases.ts';
 import type { KernelCall, KernelResult } from './contract.ts';
 import { runReference } from './reference/index.ts';
 
@@ -43,6 +44,7 @@ export const conformanceCases: readonly ConformanceCase[] = [
   ...productCases,
   ...mixingCases,
   ...choiceCases,
+  ...vocabularyCases,
   ...editCases,
   ...gradientCases,
   ...attentionGradientCases,

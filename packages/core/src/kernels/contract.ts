@@ -402,6 +402,21 @@ export const kernels = {
     outputs: [f32('values', '[…, k]'), i32('indices', '[…, k]')],
     attrs: { k: number },
   },
+  vocab_statistics: {
+    inputs: [
+      f32('x', '[…, m]'),
+      perhaps(i32('ids', '[…]; −100 = none')),
+      perhaps(f32('reference', '[Q, m]; row r is held against r mod Q')),
+    ],
+    params: [matrix('W', '[m, V]'), perhaps(vector('b', '[V]'))],
+    // log Σ exp, entropy, log-probability and rank of the id, divergence; the k largest logits and their ids.
+    outputs: [
+      perhaps(f32('statistics', '[…, 5]')),
+      perhaps(f32('values', '[…, k]')),
+      perhaps(i32('indices', '[…, k]')),
+    ],
+    attrs: { k: number, cap: { ...number, optional: true } },
+  },
   edit: {
     inputs: [
       f32('x', '[R, n1, n2, n3]'),

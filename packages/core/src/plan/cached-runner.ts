@@ -166,7 +166,15 @@ function requirePieces(plan: Plan): void {
       case 'project':
         if (readout.at.at || readout.at.key) refuse(`${readout.at.site} at chosen positions`);
         break;
+      case 'kl':
+        refuse('a divergence from another run');
+        break;
+      case 'rank':
+      case 'logProb':
+        if (readout.at.kind !== 'last') refuse(`a ${readout.kind} anywhere but at the end`);
+        break;
       case 'logitDiff':
+      case 'entropy':
       case 'topK':
         if (readout.at.kind !== 'all' && readout.at.kind !== 'last') refuse(`a ${readout.kind} at chosen positions`);
     }

@@ -1,5 +1,6 @@
 import { CircuitscopeError, type Readout } from '@circuitscope/schema';
 import type { Floats, IntTensor, Tensor } from '../tensor/index.ts';
+import { statisticOf } from './add-vocab-readout.ts';
 import type { ReadoutResult } from './run.ts';
 
 /** Puts the rows of chunks into one result per readout, in the order of the plan's variants. */
@@ -76,6 +77,11 @@ function resultOf(readout: Readout, tensor: Tensor, indices: () => IntTensor): R
       return { kind: 'capture', site: readout.at.site, tensor };
     case 'logitDiff':
       return { kind: 'logitDiff', tensor: difference(tensor) };
+    case 'entropy':
+    case 'logProb':
+    case 'rank':
+    case 'kl':
+      return { kind: readout.kind, tensor: column(tensor, statisticOf[readout.kind], 5) };
     case 'loss':
       return { kind: 'loss', tensor };
     case 'project':
@@ -89,6 +95,14 @@ function resultOf(readout: Readout, tensor: Tensor, indices: () => IntTensor): R
 
 function noValues(index: number): CircuitscopeError {
   return new CircuitscopeError('bad_program', `The program gave no values for readout ${index}.`);
+}
+
+/** [..., width] → [...]: one entry of each row. */
+function column(tensor: Tensor, at: number, width: number): Tensor {
+  const count = tensor.data.length / width;
+  const data = tensor.data instanceof Float64Array ? new Float64Array(count) : new Float32Array(count);
+  for (let i = 0; i < count; i++) data[i] = tensor.data[i * width + at] ?? 0;
+  return { shape: tensor.shape.slice(0, -1), data };
 }
 
 /** [..., 2] → [...]: the answer's logit minus the wrong answer's. */

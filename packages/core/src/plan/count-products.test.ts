@@ -58,6 +58,11 @@ test('a product costs rows × inputs × outputs, whichever way the matrix is rea
     { transposed: true },
   );
   expect(countProducts(back, sizes, weights)).toBe(3 * 4 * 60);
+  const place = ['rows', 'pos', 6];
+  const statistics = (inputs: (number | string)[][]) =>
+    countProducts(one('vocab_statistics', [...inputs, ['rows', 'pos', 5]], ['W']), sizes, weights);
+  expect(statistics([place])).toBe(3 * 4 * 60);
+  expect(statistics([place, ['rows', 'pos'], place])).toBe(2 * 3 * 4 * 60);
 });
 
 test('attention costs every pair of query and key, twice a head', () => {

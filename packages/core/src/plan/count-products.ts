@@ -31,6 +31,7 @@ const counts: { readonly [kernel: string]: (of: StepShapes) => number } = {
   mix: ({ in: [pattern], out }) => product(pattern) * last(out),
   mix_transposed: ({ in: [pattern], out }) => product(pattern) * last(out),
   columns: ({ in: [x], out }) => product(out) * last(x),
+  vocab_statistics: ({ in: [x], param, step }) => product(x) * (param[1] ?? 0) * ((step.in[2] ?? -1) < 0 ? 1 : 2),
   project_dot: ({ in: [x] }) => product(x),
   linear_grad_weight: ({ in: [x, ct] }) => product(ct) * (product(x) / (product(x?.slice(0, 2)) || 1)),
   head_linear_grad_weight: ({ in: [x, ct] }) => product(ct) * last(x),

@@ -45,6 +45,7 @@ const kernelAttributes: { readonly [op: string]: readonly string[] } = {
   soft_cap_grad: ['cap'],
   activation: ['fn'],
   top_k: ['k'],
+  vocab_statistics: ['k', 'cap'],
   edit: ['op', 'dims', 'valueShape', 'constant'],
   direction: ['op', 'dims', 'perRow'],
   edge_read: ['heads'],
@@ -73,6 +74,8 @@ const kernelAttributes: { readonly [op: string]: readonly string[] } = {
 /** Inputs that may have fewer rows than the step: copying them for every variant or target would dwarf the arena. */
 const sharedRows: { readonly [op: string]: (of: GraphNode, at: number) => boolean } = {
   edge_read: (of, at) => of.in.length > 1 && at < of.in.length - 1,
+  // The reference is the same for every variant.
+  vocab_statistics: (_, at) => at === 2,
   linear_grad_weight: () => true,
   head_linear_grad_weight: () => true,
   head_result_grad_weight: () => true,
@@ -165,7 +168,12 @@ export function lower(
     if (of.op === 'edge_read' && operands.length === 1) operands.push(-1);
     const result = newValue(shapeFor(of), of.dtype);
     valueOfNode.set(id, result);
-    const out = of.op === 'top_k' ? [result, newValue(shapeFor(of), 'i32')] : [result];
+    const out =
+      of.op === 'top_k'
+        ? [result, newValue(shapeFor(of), 'i32')]
+        : of.op === 'vocab_statistics'
+          ? [result, -1, -1]
+          : [result];
     steps.push({
       kernel: of.op,
       in: operands,

@@ -1,8 +1,10 @@
-import type { Readout, Scope } from '@circuitscope/schema';
+import type { Intervention, Readout, Scope } from '@circuitscope/schema';
 import { describe, expect, test } from 'vitest';
 import { engineFor, type Model } from '../architectures/index.ts';
+import { listSites } from '../graph/index.ts';
 import { digestTensor, type Tensor } from '../tensor/index.ts';
 import type { Prompt } from './bind.ts';
+import { compile } from './compile.ts';
 import { randomTensor, randomTokens, smallModelNames, smallModels } from './fixtures/small-models.ts';
 import { referenceExecutor } from './reference-executor.ts';
 import { captured, type Run, readoutTensor } from './run.ts';
@@ -74,6 +76,55 @@ describe.each(smallModelNames)('%s', (name) => {
     }
   });
 
+  test('entropy, log-probability, rank and divergence are those of the whole logits, by one step', async () => {
+    const [last] = listSites(model.graph).filter(({ site }) => site.endsWith('.1.hook_resid_post'));
+    const stream: Readout = { kind: 'capture', at: { site: last?.site ?? '' } };
+    const other = await run(model, [stream, logits], { tokens: randomTokens(12, batch, pos) });
+    const places: readonly Scope['at'][] = [
+      { kind: 'all' },
+      { kind: 'positions', positions: [4, -6] },
+      { kind: 'last' },
+    ];
+    const lists = [[0, 1, 2, 3, 4, 5], [4, 0], [5]];
+    for (const [which, at] of places.entries()) {
+      if (!at) continue;
+      const readouts: Readout[] = [
+        { kind: 'entropy', at },
+        { kind: 'kl', at, run: 'other' },
+        { kind: 'rank', at, answer },
+        { kind: 'logProb', at, answer },
+        logits,
+      ];
+      const result = await run(model, readouts, { tokens }, { runs: new Map([['other', other]]) });
+      const list = lists[which] ?? [];
+      const got = [0, 1, 2, 3].map((index) => readoutTensor(result, index));
+      for (const { shape } of got) expect(shape).toEqual([batch, list.length]);
+      for (let example = 0; example < batch; example++) {
+        for (const [index, place] of list.entries()) {
+          const [row, reference] = [result, other].map((from) => {
+            const all = Array.from({ length: vocab }, (_, id) => logit(from, example, place, id));
+            const total = Math.log(all.reduce((sum, value) => sum + Math.exp(value), 0));
+            return all.map((value) => value - total);
+          });
+          const sum = (term: (id: number) => number) =>
+            Array.from({ length: vocab }, (_, id) => term(id)).reduce((a, b) => a + b, 0);
+          const log = (id: number): number => row?.[id] ?? Number.NaN;
+          const its = (id: number): number => reference?.[id] ?? Number.NaN;
+          const id = answer[example] ?? 0;
+          const want = [
+            sum((token) => -Math.exp(log(token)) * log(token)),
+            sum((token) => Math.exp(its(token)) * (its(token) - log(token))),
+            sum((token) => (log(token) > log(id) ? 1 : 0)),
+            log(id),
+          ];
+          for (const [kind, value] of want.entries()) {
+            expect(got[kind]?.data[example * list.length + index]).toBeCloseTo(value, 11);
+          }
+        }
+      }
+    }
+  });
+
   test('the loss at t is −log of what the softmax gives token t + 1, and 0 at the end', async () => {
     const result = await run(model, [{ kind: 'loss' }, logits]);
     for (const [example, row] of tokens.entries()) {
@@ -103,6 +154,56 @@ describe('a loss', () => {
     };
     expect(await counted()).toEqual(['111110', '111000', '001110']);
     expect(await counted({ kind: 'positions', positions: [2, 3] })).toEqual(['001100', '001000', '001100']);
+  });
+});
+
+describe('statistics of the vocabulary', () => {
+  const model = smallModels.gpt2();
+  const site = 'blocks.1.hook_resid_post';
+
+  test('a variant that changes nothing diverges by exactly 0 from the run itself, another does not', async () => {
+    const clean = await run(model, [{ kind: 'capture', at: { site } }]);
+    const readouts: Readout[] = [{ kind: 'kl', at: { kind: 'last' }, run: 'clean' }];
+    const off: Intervention = {
+      kind: 'write',
+      at: { site: 'blocks.0.hook_mlp_out' },
+      op: 'set',
+      value: { kind: 'const', value: 0 },
+    };
+    const plan = makePlan(model.graph, { readouts, sweep: [[], [off]] });
+    const result = await runPlan(engineFor(model, executor), plan, { tokens }, { runs: new Map([['clean', clean]]) });
+    const { shape, data } = readoutTensor(result, 0);
+    expect(shape).toEqual([2, batch, 1]);
+    expect([...data.subarray(0, batch)]).toEqual([0, 0, 0]);
+    for (const value of data.subarray(batch)) expect(value).toBeGreaterThan(1e-6);
+  });
+
+  test('the whole logits are never asked for, and readouts of one place share a step', () => {
+    const at = { kind: 'all' } as const;
+    const readouts: Readout[] = [
+      { kind: 'entropy', at },
+      { kind: 'rank', at, answer: [1] },
+      { kind: 'logProb', at, answer: [1] },
+      { kind: 'logProb', at, answer: [2] },
+    ];
+    const { program } = compile({ graph: model.graph, variants: [[]], readouts });
+    const used = program.steps.map(({ kernel }) => kernel);
+    expect(used.filter((kernel) => kernel === 'vocab_statistics')).toHaveLength(2);
+    expect(program.values.some(({ shape }) => shape.at(-1) === vocab)).toBe(false);
+  });
+
+  test('a run that lacks the stream, and an id outside the vocabulary, are refused', async () => {
+    const clean = await run(model, [logits]);
+    const at = { kind: 'last' } as const;
+    const runs = new Map([['clean', clean]]);
+    await expect(run(model, [{ kind: 'kl', at, run: 'clean' }], { tokens }, { runs })).rejects.toMatchObject({
+      code: 'not_captured',
+    });
+    await expect(run(model, [{ kind: 'kl', at, run: 'gone' }], { tokens }, { runs })).rejects.toMatchObject({
+      code: 'unknown_run',
+    });
+    await expect(run(model, [{ kind: 'rank', at, answer: [vocab] }])).rejects.toMatchObject({ code: 'out_of_range' });
+    await expect(run(model, [{ kind: 'rank', at, answer: [1, 2] }])).rejects.toMatchObject({ code: 'bad_readout' });
   });
 });
 

@@ -4,7 +4,7 @@ import type { Floats, Tensor } from '../tensor/index.ts';
 /** What a readout gave. Shapes start with [variant] when the plan has a sweep, else with [batch]. */
 export type ReadoutResult =
   | { readonly kind: 'capture'; readonly site: Site; readonly tensor: Tensor }
-  | { readonly kind: 'logitDiff' | 'loss' | 'project'; readonly tensor: Tensor }
+  | { readonly kind: 'logitDiff' | 'loss' | 'project' | 'entropy' | 'logProb' | 'rank' | 'kl'; readonly tensor: Tensor }
   /** [target, batch, …site] or [target, …weight]; with a sweep [variant, target, …]. */
   | { readonly kind: 'gradient'; readonly tensor: Tensor }
   | {

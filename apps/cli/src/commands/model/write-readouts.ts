@@ -109,7 +109,16 @@ function nameOf(readout: Readout): string {
   }
 }
 
-const words = { logitDiff: 'logit_diff', loss: 'loss', project: 'project', topK: 'top_k' } as const;
+const words = {
+  logitDiff: 'logit_diff',
+  loss: 'loss',
+  project: 'project',
+  topK: 'top_k',
+  entropy: 'entropy',
+  logProb: 'log_prob',
+  rank: 'rank',
+  kl: 'kl',
+} as const;
 
 interface Group {
   readonly readouts: Readout[];

@@ -194,6 +194,49 @@ export const fusedAttention: Allowed = (call) => {
   return [zAllowed, scoreAllowed, patternAllowed];
 };
 
+/**
+ * Of vocab_statistics where the products themselves are exact: the tree and its merging, the roundings of l − max and its
+ * exponential as they weigh in entropy and divergence, and 8u of each logit under a cap.
+ */
+export const vocabRows: Allowed = (call, oracle) => {
+  const [x = null, , reference = null] = call.inputs;
+  const cap = typeof call.attrs.cap === 'number' ? call.attrs.cap : 0;
+  const vocabulary = call.params[0]?.shape[1] ?? 0;
+  const distribution = (from: Tensor | IntTensor | null): { log: Float64Array; room: number }[] => {
+    if (!from) return [];
+    const rows = from.shape.slice(0, -1).reduce((total, size) => total * size, 1);
+    const product = { ...call, kernel: 'linear', inputs: [from], attrs: {}, wanted: [true] } as const;
+    const logits = floatsOf(runReference({ ...product, outShapes: [[rows, vocabulary]] }, 'f64')[0]);
+    return Array.from({ length: rows }, (_, row) => {
+      const raw = logits.subarray(row * vocabulary, (row + 1) * vocabulary);
+      const own = cap > 0 ? raw.map((l) => cap * Math.tanh(l / cap)) : raw;
+      const max = own.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY);
+      const total = own.reduce((sum, l) => sum + Math.exp(l - max), 0);
+      const log = own.map((l) => l - max - Math.log(total));
+      const spread = own.reduce((sum, l) => sum + (l < max - 700 ? 0 : (Math.exp(l - max) * (max - l)) / total), 0);
+      return { log, room: u * (100 + 4 * spread * (1 + spread)) };
+    });
+  };
+  const own = distribution(x);
+  const others = distribution(reference);
+  const [statistics] = oracle.map(floatsOf);
+  const ofLogit = 8 * u * cap;
+  const allowed = own.flatMap(({ log, room }, row) => {
+    const [lse = 0, entropy = 0, logProb = 0, , divergence = 0] = statistics?.subarray(row * 5, (row + 1) * 5) ?? [];
+    const other = others[row % Math.max(1, others.length)];
+    const reach =
+      other?.log.reduce((sum, q, id) => sum + (q < -700 ? 0 : Math.exp(q) * Math.abs(q - log[id]!)), 0) ?? 0;
+    return [
+      room + u * Math.abs(lse) + ofLogit,
+      room + 2 * u * entropy + 4 * ofLogit * (1 + entropy),
+      room + 8 * u * Math.abs(logProb) + 2 * ofLogit,
+      0,
+      room + (other?.room ?? 0) + u * Math.abs(divergence) + (100 * u + 4 * ofLogit) * (1 + reach),
+    ];
+  });
+  return [Float64Array.from(allowed), floatsOf(oracle[1]).fill(ofLogit), floatsOf(oracle[2]).fill(0)];
+};
+
 /** x + c·u with c from a dot by the tree: the dot's error times |u|, and the roundings of the last step. */
 export const alongDirection: Allowed = (call, oracle) => {
   const x = floatsOf(call.inputs[0]);

@@ -69,6 +69,7 @@ import { subtract } from './subtract.ts';
 import { sum } from './sum.ts';
 import { topK } from './top-k.ts';
 import { topKMask } from './top-k-mask.ts';
+import { vocabStatistics } from './vocab-statistics.ts';
 import { whereNonzero } from './where-nonzero.ts';
 
 export const referenceKernels: { readonly [name in KernelName]: ReferenceKernel } = {
@@ -131,6 +132,7 @@ export const referenceKernels: { readonly [name in KernelName]: ReferenceKernel 
   scatter_rows: scatterRows,
   softmax_grad: softmaxGrad,
   top_k_mask: topKMask,
+  vocab_statistics: vocabStatistics,
   where_nonzero: whereNonzero,
   bias_act_top_k: biasActTopK,
   conv2d,
