@@ -13,11 +13,10 @@ export function foldedWeight(name: string, shape: readonly number[], folding: Fo
     return { name, shape, read: () => foldedBias(folding, stored, size), ...changing };
   }
   const [source] = sources;
-  // A table that is only turned round stays a view of the file.
-  const view =
-    folding.transposed && !folding.centreRows && source?.mapping
-      ? { mapping: { ...source.mapping, strides: [...source.mapping.strides].reverse() } }
-      : {};
+  // A table that is only turned round, or stands alone as it is stored, stays a view of the file.
+  const same = !folding.gain && !folding.centreColumns && !folding.centreRows;
+  const strides = folding.transposed ? [...(source?.mapping?.strides ?? [])].reverse() : source?.mapping?.strides;
+  const view = same && source?.mapping && strides ? { mapping: { ...source.mapping, strides } } : {};
   return {
     name,
     shape,

@@ -13,7 +13,9 @@ export interface LensCase {
 }
 
 /** Of the recorded models those that are run here. */
-export const lensCases: readonly string[] = sharedFolder ? ['gpt2', 'llama', 'toy-attn-only', 'toy-gelu-nonorm'] : [];
+export const lensCases: readonly string[] = sharedFolder
+  ? ['gpt2', 'gpt_neox', 'llama', 'toy-attn-only', 'toy-gelu-nonorm']
+  : [];
 
 export function lensCase(name: string): LensCase {
   return sharedJson('golden/lens', name, 'case.json') as LensCase;

@@ -96,6 +96,12 @@ function storedWeight(checkpoint: Checkpoint, name: string, source: WeightSource
 function gather(data: Float32Array, { offset, shape, strides, headStride, plus = 0 }: WeightSource): Floats {
   const [rows, columns] = shape.length === 1 ? [1, shape[0] ?? 0] : [shape[0] ?? 0, shape[1] ?? 0];
   const [down, across] = shape.length === 1 ? [0, strides[0] ?? 1] : [strides[0] ?? 1, strides[1] ?? 1];
+  if (across === 1 && !headStride && plus === 0 && offset + (rows - 1) * down + columns <= data.length) {
+    const out = new Float32Array(rows * columns);
+    for (let row = 0; row < rows; row++)
+      out.set(data.subarray(offset + row * down, offset + row * down + columns), row * columns);
+    return out;
+  }
   const width = headStride ? columns / headStride.count : columns;
   const out = plus === 0 ? new Float32Array(rows * columns) : new Float64Array(rows * columns);
   for (let row = 0; row < rows; row++) {

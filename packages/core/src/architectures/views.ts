@@ -1,6 +1,6 @@
 import { CircuitscopeError } from '@circuitscope/schema';
 import type { Weight } from '../plan/index.ts';
-import { type FoldedGraph, foldGraph } from './fold-graph.ts';
+import { type FoldedGraph, type Folding, foldGraph } from './fold-graph.ts';
 import { foldedWeight } from './folded-weight.ts';
 import type { Model } from './load-model.ts';
 
@@ -53,8 +53,17 @@ function weightsOf(raw: Model, { graph, foldings }: FoldedGraph): Model['weights
   for (const { name, shape } of graph.params) {
     const folding = foldings.get(name);
     const stored = raw.weights.get(name);
-    if (folding) weights.set(name, foldedWeight(name, shape, folding, raw.weights));
+    if (folding) weights.set(name, foldedWeight(name, shape, asStored(folding, name, raw), raw.weights));
     else if (stored) weights.set(name, { ...stored });
   }
   return weights;
+}
+
+/** A tied table is read as it is stored, where the model names it: turning the unembedding round costs as much again. */
+function asStored(folding: Folding, name: string, { weights }: Model): Folding {
+  const table = weights.get(name);
+  if (folding.kind !== 'matrix' || !folding.transposed || !table) return folding;
+  const turned = weights.get(folding.from);
+  if (table.shape.join() !== [...(turned?.shape ?? [])].reverse().join()) return folding;
+  return { ...folding, from: name, transposed: false };
 }
