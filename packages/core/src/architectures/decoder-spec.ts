@@ -18,7 +18,10 @@ export interface DecoderSpec {
   /** Left out: one branch after the other, each reading the norm of the stream. */
   readonly block?: Block;
   readonly attention?: Attention;
-  readonly activation: 'gelu_tanh' | 'gelu_erf' | 'silu' | 'relu';
+  /** `solu`: x·softmax(x) over all neurons of a layer (Elhage et al. 2022). */
+  readonly activation: 'gelu_tanh' | 'gelu_erf' | 'silu' | 'relu' | 'solu';
+  /** A norm between the activation and W_out, of the model's kind, with weights of its own. */
+  readonly mlpNorm?: boolean;
   readonly gated: boolean;
   readonly biases: { readonly qkv: boolean; readonly out: boolean; readonly mlp: boolean; readonly unembed: boolean };
   /** Factor on q·k, by layer. */

@@ -21,9 +21,9 @@ export function transformerLensSources(checkpoint: Checkpoint, spec: DecoderSpec
   const put = (name: string, source: WeightSource): void => {
     sources.set(name, source);
   };
-  const norm = (at: string): void => {
+  const norm = (at: string, size = width): void => {
     for (const part of spec.norm ? ['w', ...(spec.norm.kind === 'layer' ? ['b'] : [])] : [])
-      put(`${at}.${part}`, vector(`${at}.${part}`, width));
+      put(`${at}.${part}`, vector(`${at}.${part}`, size));
   };
   put('embed.W_E', plain('embed.W_E', vocab, width));
   if (spec.positions.kind === 'learned') put('pos_embed.W_pos', plain('pos_embed.W_pos', spec.context, width));
@@ -55,6 +55,7 @@ export function transformerLensSources(checkpoint: Checkpoint, spec: DecoderSpec
       put(`${mlp}.W_${part}`, plain(`${mlp}.W_${part}`, width, inner));
       if (spec.biases.mlp) put(`${mlp}.b_${part}`, vector(`${mlp}.b_${part}`, inner));
     }
+    if (spec.mlpNorm) norm(`${mlp}.ln`, inner);
     put(`${mlp}.W_out`, plain(`${mlp}.W_out`, inner, width));
     if (spec.biases.mlp) put(`${mlp}.b_out`, vector(`${mlp}.b_out`, width));
     norm(`blocks.${layer}.ln2`);

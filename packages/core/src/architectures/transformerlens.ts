@@ -18,6 +18,8 @@ const activations = {
   gelu_new: 'gelu_tanh',
   gelu_fast: 'gelu_tanh',
   silu: 'silu',
+  solu: 'solu',
+  solu_ln: 'solu',
 } as const;
 
 /** Settings that must be off, each with the values that mean so. */
@@ -76,6 +78,7 @@ export const transformerLens: Architecture = {
     const byLayer = config.flag('scale_attn_by_inverse_layer_idx', false);
     const eps = config.number('eps', 1e-5);
     const activation = attentionOnly ? 'relu' : config.oneOf('act_fn', activations);
+    const mlpNorm = !attentionOnly && config.value('act_fn') === 'solu_ln';
     if (attentionOnly) config.value('act_fn');
     const spec: DecoderSpec = {
       layers: config.size('n_layers'),
@@ -92,11 +95,15 @@ export const transformerLens: Architecture = {
           : { kind: config.oneOf('normalization_type', { LN: 'layer', RMS: 'rms' }), eps },
       positions: positionsOf(config, headWidth),
       activation,
+      ...(mlpNorm ? { mlpNorm } : {}),
       gated: config.flag('gated_mlp', false),
       biases: transformerLensBiases(checkpoint),
       scoreScale: (layer) => (scaled ? 1 / (scale > 0 ? scale : Math.sqrt(headWidth)) : 1) / (byLayer ? layer + 1 : 1),
       tied: false,
     };
+    // Without layer norms elsewhere TransformerLens's inner norm has no gain, which is not computed.
+    if (mlpNorm && spec.norm?.kind !== 'layer')
+      throw config.wrong('act_fn', 'solu where normalization_type is not LN', 'solu_ln');
     for (const [setting, values] of Object.entries(off))
       config.only(setting, setting === 'd_vocab_out' ? [...values, vocab] : values);
     config.finish(ignorable);

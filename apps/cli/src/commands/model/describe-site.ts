@@ -57,6 +57,8 @@ const meanings: readonly (readonly [pattern: RegExp, meaning: string])[] = [
   [/\.hook_attn_out$/, 'what attention adds to the stream, with b_O'],
   [/\.mlp\.hook_pre$/, 'neurons before the activation, with bias; the gate where there is one'],
   [/\.mlp\.hook_pre_linear$/, 'ungated half of a gated MLP'],
+  [/\.mlp\.hook_mid$/, 'neurons after the activation, before the norm inside the MLP'],
+  [/\.mlp\.ln\.hook_out$/, 'neurons after the norm inside the MLP'],
   [/\.mlp\.hook_post$/, 'neurons after the activation, times the ungated half where there is one'],
   [/\.hook_mlp_out$/, 'what the MLP adds to the stream, with bias'],
   [/\.hook_([qkv])_input$/, 'stream that one head reads for this port, before the norm'],
