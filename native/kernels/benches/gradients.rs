@@ -98,7 +98,7 @@ fn main() {
             let mut z = vec![0.0; q.len()];
             let masking = Masking { scale: 0.125, reach: Reach::CAUSAL, keys: None };
             let to = AttentionOut { z: &mut z, scores: None, pattern: Some(&mut pattern) };
-            attention(&ctx, heads, width, [&q, &k, &v], masking, to).unwrap();
+            attention(&ctx, heads, width, [&q, &k, &v], masking, OnScores::default(), to).unwrap();
             let kept = pattern.clone();
             let [mut dq, mut dk, mut dv] = [0; 3].map(|_| vec![0.0; q.len()]);
             // Two products of the forward kernel, five of the other: half of each is above the diagonal.
@@ -110,12 +110,20 @@ fn main() {
                 [2.0 * work, 4.0 * work],
                 &mut || {
                     let to = AttentionOut { z: &mut z, scores: None, pattern: Some(&mut pattern) };
-                    attention(&ctx, heads, width, [&q, &k, &v], masking, to).unwrap();
+                    attention(&ctx, heads, width, [&q, &k, &v], masking, OnScores::default(), to).unwrap();
                 },
                 &mut || {
                     let from = AttentionGradIn { q: &q, k: &k, v: &v, pattern: &kept, ct: &ct };
-                    let to = AttentionGradOut { dq: Some(&mut dq), dk: Some(&mut dk), dv: Some(&mut dv) };
-                    attention_grad(&ctx, heads, width, from, 0.125, Reach::CAUSAL, to).unwrap();
+                    let to = AttentionGradOut { dq: Some(&mut dq), dk: Some(&mut dk), dv: Some(&mut dv), ds: None };
+                    attention_grad(
+                        &ctx,
+                        heads,
+                        width,
+                        from,
+                        Scoring { scale: 0.125, reach: Reach::CAUSAL, cap: None },
+                        to,
+                    )
+                    .unwrap();
                 },
             );
         }

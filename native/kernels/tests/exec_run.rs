@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use circuitscope_kernels::exec::{Call, Code, Entries, EntriesMut, ExecError, Limits, Program, Run, Store};
 use circuitscope_kernels::isa::Isa;
-use circuitscope_kernels::ops::{self, AttentionOut, Heads, Masking, Norm, NormKind, NormOut, Reach};
+use circuitscope_kernels::ops::{self, AttentionOut, Heads, Masking, Norm, NormKind, NormOut, OnScores, Reach};
 use serde_json::{Value as Json, json};
 use support::*;
 
@@ -111,6 +111,7 @@ fn by_hand(weights: &Weights, ids: &[i32], rows: usize, pos: usize) -> [Vec<f32>
         4,
         [&q, &q, &q],
         masking,
+        OnScores::default(),
         AttentionOut { z: &mut z, scores: None, pattern: Some(&mut pattern) },
     )
     .unwrap();

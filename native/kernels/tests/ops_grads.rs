@@ -359,18 +359,21 @@ fn the_attention_gradient_has_the_bits_of_its_steps_whatever_is_asked_for() {
             v[at * kv_heads * value_width..(at + 1) * kv_heads * value_width].fill(f32::NAN);
         }
         let square = rows * heads * pos * keys;
-        for reach in reaches() {
+        for (reach, cap) in reaches().zip([None, Some(0.4)].into_iter().cycle()) {
             let scale = 0.37;
             let one = ctx(Isa::Portable, 1);
             let masking = Masking { scale, reach, keys: Some(&mask) };
-            let pattern = filled(square, |out| {
-                let raw = filled(square, |out| scores(&one, sizes, &q, &k, masking, out).unwrap());
-                softmax(&one, &raw, keys, out).unwrap();
-            });
+            let raw = filled(square, |out| scores(&one, sizes, &q, &k, masking, out).unwrap());
+            let capped = cap.map_or(raw.clone(), |cap| filled(square, |out| soft_cap(&one, &raw, cap, out).unwrap()));
+            let pattern = filled(square, |out| softmax(&one, &capped, keys, out).unwrap());
             // The steps, one after the other.
             let plain = Masking { scale: 1.0, reach: Reach::default(), keys: None };
             let dp = agree(|ctx| filled(square, |out| scores(ctx, values, &ct, &v, plain, out).unwrap()));
-            let ds = agree(|ctx| filled(square, |out| softmax_grad(ctx, &pattern, &dp, keys, out).unwrap()));
+            let on_scores = agree(|ctx| filled(square, |out| softmax_grad(ctx, &pattern, &dp, keys, out).unwrap()));
+            let ds = match cap {
+                None => on_scores.clone(),
+                Some(cap) => filled(square, |out| soft_cap_grad(&one, &capped, &on_scores, cap, out).unwrap()),
+            };
             let scaled = |x: Vec<f32>| agree(|ctx| filled(x.len(), |out| super_scale(ctx, &x, scale, out)));
             let dq = scaled(agree(|ctx| filled(q.len(), |out| mix(ctx, sizes, &ds, &k, out).unwrap())));
             let raw = agree(|ctx| filled(k.len(), |out| mix_transposed(ctx, sizes, &ds, &q, out).unwrap()));
@@ -386,19 +389,26 @@ fn the_attention_gradient_has_the_bits_of_its_steps_whatever_is_asked_for() {
                 }
             }
             let from = AttentionGradIn { q: &q, k: &k, v: &v, pattern: &dirty, ct: &ct };
-            for wanted in 0..8 {
+            for wanted in 0..16 {
                 let all = agree(|ctx| {
-                    let [mut a, mut b, mut c] = [q.len(), k.len(), v.len()].map(|len| vec![9.0; len]);
+                    let [mut a, mut b, mut c, mut d] = [q.len(), k.len(), v.len(), square].map(|len| vec![9.0; len]);
                     let to = AttentionGradOut {
                         dq: (wanted & 1 > 0).then_some(&mut a[..]),
                         dk: (wanted & 2 > 0).then_some(&mut b[..]),
                         dv: (wanted & 4 > 0).then_some(&mut c[..]),
+                        ds: (wanted & 8 > 0).then_some(&mut d[..]),
                     };
-                    attention_grad(ctx, sizes, value_width, from, scale, reach, to).unwrap();
-                    [a, b, c].concat()
+                    attention_grad(ctx, sizes, value_width, from, Scoring { scale, reach, cap }, to).unwrap();
+                    [a, b, c, d].concat()
                 });
                 let part = |wanted: bool, x: &[f32]| if wanted { x.to_vec() } else { vec![9.0; x.len()] };
-                let wish = [part(wanted & 1 > 0, &dq), part(wanted & 2 > 0, &dk), part(wanted & 4 > 0, &dv)].concat();
+                let wish = [
+                    part(wanted & 1 > 0, &dq),
+                    part(wanted & 2 > 0, &dk),
+                    part(wanted & 4 > 0, &dv),
+                    part(wanted & 8 > 0, &on_scores),
+                ]
+                .concat();
                 assert!(same_bits(&all, &wish), "{sizes:?} {reach:?} {wanted}");
             }
         }
@@ -421,11 +431,11 @@ fn the_attention_gradient_is_the_derivative() {
     let mut pattern = vec![0.0; 2 * pos * pos];
     let to = AttentionOut { z: &mut vec![0.0; q.len()], scores: None, pattern: Some(&mut pattern) };
     let masking = Masking { scale, reach: Reach::CAUSAL, keys: None };
-    attention(&one, sizes, width, [&q, &k, &v], masking, to).unwrap();
+    attention(&one, sizes, width, [&q, &k, &v], masking, OnScores::default(), to).unwrap();
     let [mut dq, mut dk, mut dv] = [q.len(), k.len(), v.len()].map(|len| vec![0.0; len]);
-    let to = AttentionGradOut { dq: Some(&mut dq), dk: Some(&mut dk), dv: Some(&mut dv) };
+    let to = AttentionGradOut { dq: Some(&mut dq), dk: Some(&mut dk), dv: Some(&mut dv), ds: None };
     let from = AttentionGradIn { q: &q, k: &k, v: &v, pattern: &pattern, ct: &ct };
-    attention_grad(&one, sizes, width, from, scale, Reach::CAUSAL, to).unwrap();
+    attention_grad(&one, sizes, width, from, Scoring { scale, reach: Reach::CAUSAL, cap: None }, to).unwrap();
     // Σ ct·z in f64, and its central differences.
     let loss = |q: &[f64], k: &[f64], v: &[f64]| -> f64 {
         let mut total = 0.0;

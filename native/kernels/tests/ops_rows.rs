@@ -211,7 +211,7 @@ fn attention_is_the_chains_fused_or_not_captured_or_not() {
                         scores: keep_scores.then_some(&mut s[..]),
                         pattern: keep_pattern.then_some(&mut p[..]),
                     };
-                    attention(ctx, sizes, width, [&q, &k, &v], masking, to).unwrap();
+                    attention(ctx, sizes, width, [&q, &k, &v], masking, OnScores::default(), to).unwrap();
                     assert!(!keep_scores || same_bits(&s, &wish_scores));
                     assert!(!keep_pattern || same_bits(&p, &wish_pattern));
                     z
@@ -223,13 +223,80 @@ fn attention_is_the_chains_fused_or_not_captured_or_not() {
 }
 
 #[test]
+fn fused_attention_has_the_bits_of_its_steps_with_caps_biases_and_alibi() {
+    let mut random = Random(15);
+    for (rows, pos, keys, heads, kv_heads, width) in
+        [(2, 5, 5, 4, 2, 8), (1, 70, 133, 2, 1, 16), (1, 130, 130, 3, 3, 7), (2, 9, 4, 2, 2, 4), (1, 3, 0, 2, 1, 4)]
+    {
+        let sizes = Heads { rows, pos, keys, heads, kv_heads, width };
+        let q: Vec<f32> = random.floats(rows * pos * heads * width).iter().map(|q| q * 3.0).collect();
+        let [k, v] = [0; 2].map(|_| random.floats(rows * keys * kv_heads * width));
+        let mask: Vec<i32> = (0..rows * keys).map(|_| (random.below(4) > 0) as i32).collect();
+        let (count, buckets) = (6, (0..pos * keys).map(|_| random.below(6) as i32).collect::<Vec<_>>());
+        let (mut table, slopes) = (random.floats(count * heads), random.floats(heads));
+        table[0] = f32::INFINITY;
+        let positions: Vec<i32> = (0..rows * keys).map(|_| random.below(30) as i32).collect();
+        let square = rows * heads * pos * keys;
+        for (at, reach) in reaches().enumerate() {
+            let on = OnScores {
+                cap: (at % 2 == 0).then_some(1.5),
+                bias: (at % 3 == 0).then_some(Bias { buckets: &buckets, table: &table }),
+                alibi: (at % 5 < 3).then_some(Alibi { positions: &positions, slopes: &slopes }),
+            };
+            let one = ctx(Isa::Portable, 1);
+            let masking = Masking { scale: 0.37, reach, keys: Some(&mask) };
+            let mut wish = filled(square, |out| scores(&one, sizes, &q, &k, masking, out).unwrap());
+            if let Some(cap) = on.cap {
+                wish = filled(square, |out| soft_cap(&one, &wish, cap, out).unwrap());
+            }
+            if on.bias.is_some() {
+                let sizes = AddBiasSizes { rows, heads, pos, keys, buckets: count };
+                wish = filled(square, |out| add_bias(&one, sizes, &wish, &buckets, &table, out).unwrap());
+            }
+            if on.alibi.is_some() {
+                let sizes = AddAlibiSizes { rows, heads, pos, keys };
+                wish = filled(square, |out| add_alibi(&one, sizes, &wish, &positions, &slopes, out).unwrap());
+            }
+            let wish_pattern = filled(square, |out| softmax(&one, &wish, keys, out).unwrap());
+            let wish_z = filled(q.len(), |out| mix(&one, sizes, &wish_pattern, &v, out).unwrap());
+            for keep in [false, true] {
+                let z = agree(|ctx| {
+                    let [mut z, mut s, mut p] = [vec![9.0; q.len()], vec![9.0; square], vec![9.0; square]];
+                    let [scores, pattern] = [&mut s, &mut p].map(|square| keep.then_some(&mut square[..]));
+                    let to = AttentionOut { z: &mut z, scores, pattern };
+                    attention(ctx, sizes, width, [&q, &k, &v], masking, on, to).unwrap();
+                    assert!(!keep || same_bits(&s, &wish) && same_bits(&p, &wish_pattern), "{sizes:?} {reach:?}");
+                    z
+                });
+                assert!(same_bits(&z, &wish_z), "{sizes:?} {reach:?} {keep}");
+            }
+        }
+        let wrong =
+            OnScores { bias: Some(Bias { buckets: &vec![6; pos * keys], table: &table }), ..Default::default() };
+        let masking = Masking { scale: 1.0, reach: Reach::CAUSAL, keys: None };
+        let to = AttentionOut { z: &mut vec![0.0; q.len()], scores: None, pattern: None };
+        let done = attention(&ctx(Isa::Portable, 1), sizes, width, [&q, &k, &v], masking, wrong, to);
+        assert_eq!(done.is_err(), keys > 0);
+    }
+}
+
+#[test]
 fn a_masked_row_of_attention_gives_zeros() {
     let sizes = Heads { rows: 1, pos: 3, keys: 3, heads: 1, kv_heads: 1, width: 2 };
     let x = [1.0; 6];
     let masking = Masking { scale: 1.0, reach: Reach::CAUSAL, keys: Some(&[0, 0, 1]) };
     let z = agree(|ctx| {
         filled(6, |z| {
-            attention(ctx, sizes, 2, [&x, &x, &x], masking, AttentionOut { z, scores: None, pattern: None }).unwrap()
+            attention(
+                ctx,
+                sizes,
+                2,
+                [&x, &x, &x],
+                masking,
+                OnScores::default(),
+                AttentionOut { z, scores: None, pattern: None },
+            )
+            .unwrap()
         })
     });
     assert_eq!(z, [0.0, 0.0, 0.0, 0.0, 1.0, 1.0]);
@@ -260,6 +327,7 @@ fn rows_of_a_batch_do_not_know_of_each_other() {
                     8,
                     [x, x, &normal],
                     masking,
+                    OnScores::default(),
                     AttentionOut { z, scores: None, pattern: None },
                 )
                 .unwrap();

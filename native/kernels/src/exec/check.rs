@@ -191,9 +191,18 @@ pub(crate) fn check_step(
             multiple("heads", s.of('H'), s.of('G'))?;
         }
         Kernel::Attention { .. } => {
-            shapes.fit_inputs(s, &["RPHd", "RSGd", "RSGw", "RS"])?;
+            shapes.fit_inputs(s, &["RPHd", "RSGd", "RSGw", "RS", "PS", "RS"])?;
             shapes.fit_outputs(s, &["RPHw", "RHPS", "RHPS"])?;
             multiple("heads", s.of('H'), s.of('G'))?;
+            for (at, input, of) in [(0, 4, "buckets"), (1, 5, "positions")] {
+                if shapes.param(at).is_some() != shapes.input(input).is_some() {
+                    return Err(format!("params[{at}] goes with the {of}; one of them is left out"));
+                }
+            }
+            if let Some(table) = shapes.param(0) {
+                multiple("the length of params[0]", table.iter().product(), s.of('H').max(1))?;
+            }
+            shapes.fit_vector(1, s.of('H'))?;
         }
         Kernel::Repeat => {
             let (x, out) = (shapes.input(0).unwrap_or_default(), shapes.output(0).unwrap_or_default());

@@ -20,9 +20,9 @@ pub(super) fn check_gradient(kernel: &Kernel, shapes: &StepShapes<'_>, s: &mut S
             shapes.fit_outputs(s, &["RSGw"])?;
             multiple("heads", s.of('H'), s.of('G'))?;
         }
-        Kernel::AttentionGrad { .. } => {
+        Kernel::AttentionGrad(_) => {
             shapes.fit_inputs(s, &["RPHd", "RSGd", "RSGw", "RHPS", "RPHw"])?;
-            shapes.fit_outputs(s, &["RPHd", "RSGd", "RSGw"])?;
+            shapes.fit_outputs(s, &["RPHd", "RSGd", "RSGw", "RHPS"])?;
             multiple("heads", s.of('H'), s.of('G'))?;
         }
         Kernel::ScatterRows => {

@@ -70,11 +70,11 @@ pub(super) fn run_kernel(
     ctx: &Context<'_>,
     values: &StepValues<'_>,
     sizes: &Sizes,
-    lent: &mut [Buffer; 3],
-    lengths: [Option<usize>; 3],
+    lent: &mut [Buffer; 4],
+    lengths: [Option<usize>; 4],
 ) -> Result<(), KernelError> {
     let size = |letter: char| sizes.of(letter);
-    let [first, second, third] = lent;
+    let [first, second, third, fourth] = lent;
     let out = first.floats_mut(lengths[0].unwrap_or(0));
     let v = values;
     match &v.step.kernel {
@@ -162,10 +162,10 @@ pub(super) fn run_kernel(
         Kernel::Softmax => ops::softmax(ctx, v.floats(0), size('n'), out),
         Kernel::Mix => ops::mix(ctx, heads(sizes, 'w'), v.floats(0), v.floats(1), out),
         Kernel::MixTransposed => ops::mix_transposed(ctx, heads(sizes, 'w'), v.floats(0), v.floats(1), out),
-        Kernel::AttentionGrad { scale, reach } => {
-            let [dk, dv] = [(second, lengths[1]), (third, lengths[2])]
+        Kernel::AttentionGrad(scoring) => {
+            let [dk, dv, ds] = [(second, lengths[1]), (third, lengths[2]), (fourth, lengths[3])]
                 .map(|(buffer, length)| length.map(|length| buffer.floats_mut(length)));
-            let to = ops::AttentionGradOut { dq: lengths[0].map(|_| out), dk, dv };
+            let to = ops::AttentionGradOut { dq: lengths[0].map(|_| out), dk, dv, ds };
             let from = ops::AttentionGradIn {
                 q: v.floats(0),
                 k: v.floats(1),
@@ -173,14 +173,23 @@ pub(super) fn run_kernel(
                 pattern: v.floats(3),
                 ct: v.floats(4),
             };
-            ops::attention_grad(ctx, heads(sizes, 'd'), size('w'), from, *scale, *reach, to)
+            ops::attention_grad(ctx, heads(sizes, 'd'), size('w'), from, *scoring, to)
         }
-        Kernel::Attention { scale, reach } => {
+        Kernel::Attention { scale, reach, cap } => {
             let masking = ops::Masking { scale: *scale, reach: *reach, keys: v.maybe_ints(3) };
             let scores = lengths[1].map(|length| second.floats_mut(length));
             let pattern = lengths[2].map(|length| third.floats_mut(length));
             let to = ops::AttentionOut { z: out, scores, pattern };
-            ops::attention(ctx, heads(sizes, 'd'), size('w'), [v.floats(0), v.floats(1), v.floats(2)], masking, to)
+            let (table, slopes) = (v.vector(0)?, v.vector(1)?);
+            let on = ops::OnScores {
+                cap: *cap,
+                bias: v.maybe_ints(4).zip(floats_of(&table)).map(|(buckets, table)| ops::Bias { buckets, table }),
+                alibi: v
+                    .maybe_ints(5)
+                    .zip(floats_of(&slopes))
+                    .map(|(positions, slopes)| ops::Alibi { positions, slopes }),
+            };
+            ops::attention(ctx, heads(sizes, 'd'), size('w'), [v.floats(0), v.floats(1), v.floats(2)], masking, on, to)
         }
         Kernel::Activation { function } => ops::activation(ctx, *function, v.floats(0), out),
         Kernel::ActivationGrad { function } => ops::activation_grad(ctx, *function, v.floats(0), v.floats(1), out),

@@ -5,7 +5,7 @@ use serde_json::{Map, Value as Json};
 use super::attrs::Attrs;
 use super::program::Dim;
 use super::vision::Vision;
-use crate::ops::{ActivationFunction, DirectionOperation, EditOperation, NormKind, Reach, RotaryLayout};
+use crate::ops::{ActivationFunction, DirectionOperation, EditOperation, NormKind, Reach, RotaryLayout, Scoring};
 use crate::screen::Bits;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -75,8 +75,8 @@ pub(crate) enum Kernel {
     Softmax,
     Mix,
     MixTransposed,
-    Attention { scale: f32, reach: Reach },
-    AttentionGrad { scale: f32, reach: Reach },
+    Attention { scale: f32, reach: Reach, cap: Option<f32> },
+    AttentionGrad(Scoring),
     Activation { function: ActivationFunction },
     ActivationGrad { function: ActivationFunction },
     JumpRelu,
@@ -161,8 +161,14 @@ impl Kernel {
             "softmax" => Kernel::Softmax,
             "mix" => Kernel::Mix,
             "mix_transposed" => Kernel::MixTransposed,
-            "attention" => Kernel::Attention { scale: attrs.number("scale")?, reach: attrs.reach()? },
-            "attention_grad" => Kernel::AttentionGrad { scale: attrs.number("scale")?, reach: attrs.reach()? },
+            "attention" => {
+                Kernel::Attention { scale: attrs.number("scale")?, reach: attrs.reach()?, cap: attrs.maybe_cap()? }
+            }
+            "attention_grad" => Kernel::AttentionGrad(Scoring {
+                scale: attrs.number("scale")?,
+                reach: attrs.reach()?,
+                cap: attrs.maybe_cap()?,
+            }),
             "activation" => Kernel::Activation { function: attrs.activation()? },
             "activation_grad" => Kernel::ActivationGrad { function: attrs.activation()? },
             "jump_relu" => Kernel::JumpRelu,
@@ -269,7 +275,7 @@ impl Kernel {
             Kernel::Mix => "mix",
             Kernel::MixTransposed => "mix_transposed",
             Kernel::Attention { .. } => "attention",
-            Kernel::AttentionGrad { .. } => "attention_grad",
+            Kernel::AttentionGrad(_) => "attention_grad",
             Kernel::Activation { .. } => "activation",
             Kernel::ActivationGrad { .. } => "activation_grad",
             Kernel::JumpRelu => "jump_relu",
@@ -351,7 +357,7 @@ impl Kernel {
                 (&[F, F, F], &[], &[F])
             }
             Kernel::NormGrad { .. } => (&[F, F, F], &[MaybeVector], &[F]),
-            Kernel::AttentionGrad { .. } => (&[F, F, F, F, F], &[], &[MAYBE_F, MAYBE_F, MAYBE_F]),
+            Kernel::AttentionGrad(_) => (&[F, F, F, F, F], &[], &[MAYBE_F, MAYBE_F, MAYBE_F, MAYBE_F]),
             Kernel::EmbedGrad { .. } | Kernel::ColumnsGradBias | Kernel::AddAlibiGrad | Kernel::AddBiasGrad => {
                 (&[I, F], &[], &[F])
             }
@@ -364,7 +370,9 @@ impl Kernel {
             Kernel::HeadResult { .. } | Kernel::HeadResultGrad { .. } => (&[F], &[Matrix], &[F]),
             Kernel::Rotary { .. } => (&[F, I], &[Vector, Vector], &[F]),
             Kernel::Scores { .. } => (&[F, F, MAYBE_I], &[], &[F]),
-            Kernel::Attention { .. } => (&[F, F, F, MAYBE_I], &[], &[F, MAYBE_F, MAYBE_F]),
+            Kernel::Attention { .. } => {
+                (&[F, F, F, MAYBE_I, MAYBE_I, MAYBE_I], &[MaybeVector, MaybeVector], &[F, MAYBE_F, MAYBE_F])
+            }
             Kernel::GatherRows | Kernel::CrossEntropy => (&[F, I], &[], &[F]),
             Kernel::Columns => (&[F, I], &[Matrix, MaybeVector], &[F]),
             Kernel::TopK { .. } => (&[F], &[], &[F, I]),

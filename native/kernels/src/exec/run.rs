@@ -234,8 +234,8 @@ impl Call {
     fn execute_step(&mut self, ctx: &Context<'_>, step: &Step, sizes: &Sizes) -> Result<(), KernelError> {
         let program = self.program.clone();
         // No output shares a slot with an input or another output, so outputs are lent out whole.
-        let mut lent = [const { Buffer::empty() }; 3];
-        let mut lengths = [None; 3];
+        let mut lent = [const { Buffer::empty() }; 4];
+        let mut lengths = [None; 4];
         for ((buffer, length), value) in lent.iter_mut().zip(&mut lengths).zip(&step.outputs) {
             if let Some(value) = *value {
                 std::mem::swap(buffer, &mut self.slots[program.values[value].slot]);

@@ -1,4 +1,5 @@
 use super::groups::Groups;
+use super::per_isa::per_isa;
 use super::split::{Rows, expect_len, fill_rows, index_below, try_tasks};
 use crate::error::KernelError;
 use crate::gemm::Context;
@@ -13,7 +14,7 @@ pub struct Sizes {
     pub buckets: usize,
 }
 
-/// out[r, h, i, j] = x[r, h, i, j] + table[buckets[i, j], h]: what a head adds for the distance of a key. Exact.
+/// out[r, h, i, j] = x[r, h, i, j] + table[buckets[i, j], h]: what a head adds for the distance of a key; −∞ stays. Exact.
 pub fn add_bias(
     ctx: &Context<'_>,
     sizes: Sizes,
@@ -27,16 +28,28 @@ pub fn add_bias(
     expect_len("buckets of add_bias", buckets.len(), &[pos, keys])?;
     expect_len("table of add_bias", table.len(), &[count, heads])?;
     expect_len("out of add_bias", out.len(), &[rows, heads, pos, keys])?;
-    let buckets = checked(buckets, count)?;
-    fill_rows(ctx, rows * heads * pos, keys, [(out, keys)], &|lines, [out]| {
-        for (line, out) in lines.zip(out.chunks_exact_mut(keys.max(1))) {
-            let head = line / pos % heads;
-            let (x, buckets) = (&x[line * keys..], &buckets[line % pos * keys..]);
-            for ((out, x), bucket) in out.iter_mut().zip(x).zip(buckets) {
-                *out = x + table[bucket * heads + head];
-            }
+    check_buckets(buckets, count)?;
+    if out.is_empty() {
+        return ctx.result();
+    }
+    let columns: Vec<Vec<f32>> =
+        (0..heads).map(|head| table.iter().skip(head).step_by(heads).copied().collect()).collect();
+    fill_rows(ctx, rows * heads * pos, 2 * keys, [(out, keys)], &|lines, [out]| {
+        out.copy_from_slice(&x[lines.start * keys..lines.end * keys]);
+        for (line, out) in lines.zip(out.chunks_exact_mut(keys)) {
+            bias_row(ctx.isa, out, &columns[line / pos % heads], &buckets[line % pos * keys..][..keys]);
         }
     })
+}
+
+per_isa! {
+    /// `column` is that of the head; the buckets lie within it.
+    pub(crate) fn bias_row(row: &mut [f32], column: &[f32], buckets: &[i32]) {
+        for (x, &bucket) in row.iter_mut().zip(buckets) {
+            let sum = *x + column[bucket as usize];
+            *x = if *x == f32::NEG_INFINITY { *x } else { sum };
+        }
+    }
 }
 
 /// out[q, b, h] = Σ ct[r, h, i, j] over the rows of group q, then i, then j with buckets[i, j] = b; from +0. Bounded:
@@ -53,7 +66,7 @@ pub fn add_bias_grad(
     expect_len("buckets of add_bias_grad", buckets.len(), &[pos, keys])?;
     expect_len("ct of add_bias_grad", ct.len(), &[rows, heads, pos, keys])?;
     expect_len("out of add_bias_grad", out.len(), &[count, table, heads])?;
-    let buckets = checked(buckets, table)?;
+    check_buckets(buckets, table)?;
     if out.is_empty() {
         return ctx.result();
     }
@@ -68,8 +81,8 @@ pub fn add_bias_grad(
             let row = groups.row(group, at, rows);
             for head in 0..heads {
                 let from = (row * heads + head) * square;
-                for (ct, bucket) in ct[from..from + square].iter().zip(&buckets) {
-                    out[bucket * heads + head] += ct;
+                for (ct, &bucket) in ct[from..from + square].iter().zip(buckets) {
+                    out[bucket as usize * heads + head] += ct;
                 }
             }
         }
@@ -77,6 +90,6 @@ pub fn add_bias_grad(
     })
 }
 
-fn checked(buckets: &[i32], count: usize) -> Result<Vec<usize>, KernelError> {
-    buckets.iter().map(|&bucket| index_below("bucket", bucket, count)).collect()
+pub(crate) fn check_buckets(buckets: &[i32], count: usize) -> Result<(), KernelError> {
+    buckets.iter().try_for_each(|&bucket| index_below("bucket", bucket, count).map(|_| ()))
 }

@@ -3,6 +3,29 @@ use super::split::{expect_len, fill_rows, row_count};
 use crate::error::KernelError;
 use crate::gemm::Context;
 
+/// The same operations as [`affine_rows`], on what stands in `x`.
+#[inline(always)]
+pub(crate) fn affine_in_place(x: &mut [f32], w: Option<&[f32]>, b: Option<&[f32]>) {
+    match (w, b) {
+        (Some(w), Some(b)) => {
+            for ((x, w), b) in x.iter_mut().zip(w).zip(b) {
+                *x = x.mul_add(*w, *b);
+            }
+        }
+        (Some(w), None) => {
+            for (x, w) in x.iter_mut().zip(w) {
+                *x *= w;
+            }
+        }
+        (None, Some(b)) => {
+            for (x, b) in x.iter_mut().zip(b) {
+                *x += b;
+            }
+        }
+        (None, None) => {}
+    }
+}
+
 per_isa! {
     pub(crate) fn affine_rows(out: &mut [f32], x: &[f32], width: usize, w: Option<&[f32]>, b: Option<&[f32]>) {
         for (out, x) in out.chunks_exact_mut(width).zip(x.chunks_exact(width)) {

@@ -1,6 +1,7 @@
 use super::mix::block_mix;
+use super::on_scores::OnScores;
 use super::scores::{Heads, Masking, QUERIES, block_scores};
-use super::softmax::softmax_rows;
+use super::softmax::softmax_seen;
 use super::split::{Rows, expect_len, try_tasks};
 use crate::error::KernelError;
 use crate::gemm::Context;
@@ -17,14 +18,15 @@ pub struct AttentionOut<'a> {
     pub pattern: Option<&'a mut [f32]>,
 }
 
-/// scores, softmax and mix for one block of queries after the other, made of the same row functions: capturing scores or
-/// pattern changes no bit. `value_width` is the width of v and z; `heads.width` that of q and k.
+/// scores, what is done on them, softmax and mix for one block of queries after the other, made of the same row functions:
+/// capturing scores or pattern changes no bit. The captured scores are those that softmax reads. `value_width` is the width of v and z; `heads.width` that of q and k.
 pub fn attention(
     ctx: &Context<'_>,
     heads: Heads,
     value_width: usize,
     [q, k, v]: [&[f32]; 3],
     masking: Masking<'_>,
+    on: OnScores<'_>,
     to: AttentionOut<'_>,
 ) -> Result<(), KernelError> {
     let values = Heads { width: value_width, ..heads };
@@ -39,6 +41,7 @@ pub fn attention(
     if let Some(keys) = masking.keys {
         expect_len("mask of attention", keys.len(), &[heads.rows, heads.keys])?;
     }
+    on.check(&heads)?;
     let keys = heads.keys;
     if keys == 0 {
         // Nothing to read, and no rows of scores.
@@ -69,7 +72,11 @@ pub fn attention(
                 None => &mut rest[..count * keys],
             };
             block_scores(ctx, &heads, &block, q, k, masking, score_rows)?;
-            softmax_rows(ctx.isa, pattern_rows, score_rows, keys);
+            on.apply(ctx.isa, &heads, &block, &|query| masking.reach.seen(&heads, query), score_rows);
+            let lines = pattern_rows.chunks_exact_mut(keys).zip(score_rows.chunks_exact(keys));
+            for (query, (pattern, scores)) in block.queries.clone().zip(lines) {
+                softmax_seen(ctx.isa, pattern, scores, masking.reach.seen(&heads, query));
+            }
             block_mix(ctx, &values, &block, pattern_rows, masking.reach.of_block(&heads, &block.queries), v, result)?;
             for (query, result) in block.queries.clone().zip(result.chunks_exact(value_width.max(1))) {
                 let vector = values.vector(&block, query);

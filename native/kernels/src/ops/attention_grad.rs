@@ -1,6 +1,8 @@
 use std::ops::Range;
 
+use super::per_isa::per_isa;
 use super::scores::{Heads, QUERIES, Reach, scale_row};
+use super::soft_cap::{cap_grad_row, cap_row};
 use super::softmax_grad::softmax_grad_row;
 use super::split::{Rows, expect_len, try_tasks};
 use crate::bmm::{Sizes, View, Zeros, product, product_onto};
@@ -23,15 +25,26 @@ pub struct AttentionGradIn<'a> {
     pub ct: &'a [f32],
 }
 
-/// The cotangents of q, k and v; what nobody reads is `None` and costs nothing.
+/// How the scores of a pattern were made, as far as the way back must know: what is added to them changes nothing there.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Scoring {
+    pub scale: f32,
+    pub reach: Reach,
+    /// Of the products; what they were capped to is computed anew.
+    pub cap: Option<f32>,
+}
+
+/// The cotangents of q, k and v, and of the scores that softmax read; what nobody reads is `None` and costs nothing.
 #[derive(Debug)]
 pub struct AttentionGradOut<'a> {
     pub dq: Option<&'a mut [f32]>,
     pub dk: Option<&'a mut [f32]>,
     pub dv: Option<&'a mut [f32]>,
+    /// [rows, heads, pos, keys]
+    pub ds: Option<&'a mut [f32]>,
 }
 
-/// dp = scores(ct, v), ds = softmax_grad(pattern, dp), then dq = mix(ds, k)·scale, dk = mix_transposed(ds, q)·scale and
+/// dp = scores(ct, v), ds = softmax_grad(pattern, dp); where scores were capped, soft_cap_grad of that; then dq = mix(ds, k)·scale, dk = mix_transposed(ds, q)·scale and
 /// dv = mix_transposed(pattern, ct), with the bits of these steps one after the other. One task takes a key/value head of a row
 /// and goes over its queries in blocks, so that dp and ds never leave the cache. What lies out of
 /// `reach` is taken as 0 and never computed.
@@ -40,8 +53,7 @@ pub fn attention_grad(
     heads: Heads,
     value_width: usize,
     from: AttentionGradIn<'_>,
-    scale: f32,
-    reach: Reach,
+    scoring: Scoring,
     to: AttentionGradOut<'_>,
 ) -> Result<(), KernelError> {
     let values = Heads { width: value_width, ..heads };
@@ -51,25 +63,32 @@ pub fn attention_grad(
     expect_len("v of attention_grad", from.v.len(), &values.key_len())?;
     expect_len("pattern of attention_grad", from.pattern.len(), &heads.square_len())?;
     expect_len("ct of attention_grad", from.ct.len(), &values.query_len())?;
-    for (out, sizes) in [(&to.dq, heads.query_len()), (&to.dk, heads.key_len()), (&to.dv, values.key_len())] {
+    let wanted = [
+        (&to.dq, heads.query_len()),
+        (&to.dk, heads.key_len()),
+        (&to.dv, values.key_len()),
+        (&to.ds, heads.square_len()),
+    ];
+    for (out, sizes) in wanted {
         if let Some(out) = out {
             expect_len("cotangent of attention_grad", out.len(), &sizes)?;
         }
     }
     let Heads { rows, pos, keys, kv_heads, width, .. } = heads;
     if pos == 0 || keys == 0 || heads.heads == 0 {
-        for out in [to.dq, to.dk, to.dv].into_iter().flatten() {
+        for out in [to.dq, to.dk, to.dv, to.ds].into_iter().flatten() {
             out.fill(0.0);
         }
         return ctx.result();
     }
-    let [dq, dk, dv] = [(to.dq, width), (to.dk, width), (to.dv, value_width)]
+    let [dq, dk, dv, ds] = [(to.dq, width), (to.dk, width), (to.dv, value_width), (to.ds, keys)]
         .map(|(out, width)| out.filter(|out| !out.is_empty()).map(|out| Rows::new(out, width)));
     let queries = QUERIES.min(pos);
     let lens = [
         queries.checked_mul(keys),
         queries.checked_mul(2 * QUERIES),
         queries.checked_mul(width),
+        queries.checked_mul(if scoring.cap.is_some() { keys } else { 0 }),
         keys.checked_mul(if dk.is_some() { width } else { 0 }),
         keys.checked_mul(if dv.is_some() { value_width } else { 0 }),
     ];
@@ -78,19 +97,29 @@ pub fn attention_grad(
     let lens = lens.map(Option::unwrap_or_default);
     try_tasks(ctx, rows * kv_heads, &|task| {
         let (row, kv_head) = (task / kv_heads, task % kv_heads);
-        let head_grad = HeadGrad { ctx, heads, value_width, from, scale, reach, row, kv_head };
+        let head_grad = HeadGrad { ctx, heads, value_width, from, scoring, row, kv_head };
         let done = with_scratch(total, |scratch| {
             let (squares, rest) = scratch.split_at_mut(lens[0]);
             let (corner, rest) = rest.split_at_mut(lens[1]);
             let (dq_block, rest) = rest.split_at_mut(lens[2]);
-            let (dk_sum, dv_sum) = rest.split_at_mut(lens[3]);
+            let (capped, rest) = rest.split_at_mut(lens[3]);
+            let (dk_sum, dv_sum) = rest.split_at_mut(lens[4]);
             dk_sum.fill(0.0);
             dv_sum.fill(0.0);
             for head in heads.group(kv_head) {
                 for first in (0..pos).step_by(QUERIES) {
                     let block = head_grad.block(head, first..pos.min(first + QUERIES));
-                    if dq.is_some() || dk.is_some() {
+                    if dq.is_some() || dk.is_some() || ds.is_some() {
                         block.softmax_grads(squares)?;
+                    }
+                    if let Some(ds) = &ds {
+                        let first = (row * heads.heads + head) * pos;
+                        // SAFETY: the rows of these queries of one head of one row belong to one task.
+                        let ds = unsafe { ds.take(first + block.queries.start..first + block.queries.end) };
+                        block.copy_scores(squares, ds);
+                    }
+                    if let (Some(cap), true) = (scoring.cap, dq.is_some() || dk.is_some()) {
+                        block.cap_grads(cap, capped, squares)?;
                     }
                     if let Some(dq) = &dq {
                         block.query_grads(squares, dq_block)?;
@@ -108,7 +137,7 @@ pub fn attention_grad(
                     }
                 }
             }
-            scale_row(ctx.isa, dk_sum, scale);
+            scale_row(ctx.isa, dk_sum, scoring.scale);
             for (out, sum, width) in [(&dk, dk_sum, width), (&dv, dv_sum, value_width)] {
                 let Some(out) = out else { continue };
                 for (key, sum) in sum.chunks_exact(width).enumerate() {
@@ -123,6 +152,15 @@ pub fn attention_grad(
     })
 }
 
+per_isa! {
+    /// −∞ where the pattern is 0: a key that was masked, whatever stands there.
+    fn hide_row(scores: &mut [f32], pattern: &[f32]) {
+        for (score, &weight) in scores.iter_mut().zip(pattern) {
+            *score = if weight == 0.0 { f32::NEG_INFINITY } else { *score };
+        }
+    }
+}
+
 /// One key/value head of one row.
 #[derive(Clone, Copy)]
 struct HeadGrad<'a> {
@@ -130,15 +168,14 @@ struct HeadGrad<'a> {
     heads: Heads,
     value_width: usize,
     from: AttentionGradIn<'a>,
-    scale: f32,
-    reach: Reach,
+    scoring: Scoring,
     row: usize,
     kv_head: usize,
 }
 
 impl<'a> HeadGrad<'a> {
     fn block(self, head: usize, queries: Range<usize>) -> BlockGrad<'a> {
-        BlockGrad { of: self, head, keys: self.reach.of_block(&self.heads, &queries), queries }
+        BlockGrad { of: self, head, keys: self.scoring.reach.of_block(&self.heads, &queries), queries }
     }
 
     /// The vectors of this key/value head in k or v, from a key on.
@@ -174,7 +211,7 @@ impl<'a> BlockGrad<'a> {
 
     /// ds in rows of `keys`, of which the entries at the keys of the block are written.
     fn softmax_grads(&self, squares: &mut [f32]) -> Result<(), KernelError> {
-        let HeadGrad { ctx, heads, value_width, from, reach, .. } = self.of;
+        let HeadGrad { ctx, heads, value_width, from, scoring: Scoring { reach, .. }, .. } = self.of;
         let (v, step) = self.of.keyed(self.keys.start, from.v, value_width);
         let sizes = Sizes { m: self.queries.len(), n: self.keys.len(), k: value_width };
         let c = RowsMut { data: &mut squares[self.keys.start..], rows: sizes.m, step: heads.keys };
@@ -190,9 +227,40 @@ impl<'a> BlockGrad<'a> {
         Ok(())
     }
 
+    /// What [`Self::softmax_grads`] made, in whole rows.
+    fn copy_scores(&self, squares: &[f32], ds: &mut [f32]) {
+        let keys = self.of.heads.keys;
+        for (ds, row) in ds.chunks_exact_mut(keys).zip(squares.chunks_exact(keys)) {
+            ds.fill(0.0);
+            ds[self.keys.clone()].copy_from_slice(&row[self.keys.clone()]);
+        }
+    }
+
+    /// From the cotangents of capped scores to those of the products: the scores are computed and capped once more.
+    fn cap_grads(&self, cap: f32, capped: &mut [f32], squares: &mut [f32]) -> Result<(), KernelError> {
+        let HeadGrad { ctx, heads, from, scoring: Scoring { reach, scale, .. }, .. } = self.of;
+        let (k, step) = self.of.keyed(self.keys.start, from.k, heads.width);
+        let sizes = Sizes { m: self.queries.len(), n: self.keys.len(), k: heads.width };
+        let c = RowsMut { data: &mut capped[self.keys.start..], rows: sizes.m, step: heads.keys };
+        let b = View { data: k, row: 1, column: step };
+        product(ctx, sizes, self.queried(from.q, heads.width), b, c, Zeros::Multiply)?;
+        let rows = squares.chunks_exact_mut(heads.keys).zip(capped.chunks_exact_mut(heads.keys));
+        for ((query, (row, capped)), pattern) in
+            self.queries.clone().zip(rows).zip(self.pattern().chunks_exact(heads.keys))
+        {
+            let seen = reach.seen(&heads, query);
+            let (row, capped, pattern) = (&mut row[seen.clone()], &mut capped[seen.clone()], &pattern[seen]);
+            scale_row(ctx.isa, capped, scale);
+            hide_row(ctx.isa, capped, pattern);
+            cap_row(ctx.isa, capped, cap);
+            cap_grad_row(ctx.isa, row, capped, cap);
+        }
+        Ok(())
+    }
+
     /// dq of the block in rows of `width`.
     fn query_grads(&self, squares: &[f32], dq: &mut [f32]) -> Result<(), KernelError> {
-        let HeadGrad { ctx, heads, from, scale, .. } = self.of;
+        let HeadGrad { ctx, heads, from, scoring: Scoring { scale, .. }, .. } = self.of;
         let (k, step) = self.of.keyed(self.keys.start, from.k, heads.width);
         let sizes = Sizes { m: self.queries.len(), n: heads.width, k: self.keys.len() };
         let a = View { data: &squares[self.keys.start..], row: heads.keys, column: 1 };
@@ -211,7 +279,7 @@ impl<'a> BlockGrad<'a> {
     }
 
     fn add_value_grads(&self, corner: &mut [f32], dv: &mut [f32]) -> Result<(), KernelError> {
-        let HeadGrad { heads, reach, .. } = self.of;
+        let HeadGrad { heads, scoring: Scoring { reach, .. }, .. } = self.of;
         let first = reach.seen(&heads, self.queries.start);
         let last = reach.seen(&heads, self.queries.end - 1);
         // Keys that all these queries read: there the pattern serves as it is. What lies beside them is at most as wide as
@@ -228,7 +296,7 @@ impl<'a> BlockGrad<'a> {
 
     /// Keys that only some of the queries read, whatever the pattern holds for the others.
     fn add_corner(&self, keys: Range<usize>, corner: &mut [f32], dv: &mut [f32]) -> Result<(), KernelError> {
-        let HeadGrad { heads, reach, .. } = self.of;
+        let HeadGrad { heads, scoring: Scoring { reach, .. }, .. } = self.of;
         let width = keys.len();
         if width == 0 {
             return Ok(());

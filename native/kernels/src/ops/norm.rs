@@ -1,10 +1,11 @@
-use super::affine::affine_rows;
-use super::norm_scale::{Kind, scale_rows};
-use super::normalize::normalize_rows;
+use super::affine::{affine_in_place as affine, affine_rows};
+use super::divide::Divisor;
+use super::norm_scale::{Kind, row_mean};
+use super::per_isa::per_isa;
 use super::split::{expect_len, fill_rows, row_count};
+use super::tree::{LANES, tree_squares};
 use crate::error::KernelError;
 use crate::gemm::Context;
-use crate::scratch::with_scratch;
 
 /// What stays the same for every row of a norm.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +23,48 @@ pub struct NormOut<'a> {
     pub out: &'a mut [f32],
     pub scale: Option<&'a mut [f32]>,
     pub normalized: Option<&'a mut [f32]>,
+}
+
+/// What [`norm_scale`](super::norm_scale()) and [`normalize`](super::normalize()) make of a row, the mean found once.
+#[inline(always)]
+fn centred(row: &[f32], kind: Kind, eps: f32) -> (f32, f32) {
+    let mean = row_mean(kind, row);
+    (mean, (tree_squares(row, mean) / row.len() as f32 + eps).sqrt())
+}
+
+per_isa! {
+    /// Writes the normalised row and gives its scale.
+    fn normal_row(out: &mut [f32], row: &[f32], kind: Kind, eps: f32) -> f32 {
+        let (mean, scale) = centred(row, kind, eps);
+        for (out, x) in out.iter_mut().zip(row) {
+            *out = x - mean;
+        }
+        Divisor::new(scale).divide_row(out);
+        scale
+    }
+}
+
+per_isa! {
+    /// The same with the gain and shift, a chunk at a time.
+    fn norm_row(out: &mut [f32], row: &[f32], kind: Kind, eps: f32, w: Option<&[f32]>, b: Option<&[f32]>) -> f32 {
+        let (mean, scale) = centred(row, kind, eps);
+        let divisor = Divisor::new(scale);
+        let (chunks, rest) = out.as_chunks_mut::<LANES>();
+        for (at, chunk) in chunks.iter_mut().enumerate() {
+            let start = at * LANES;
+            for (out, x) in chunk.iter_mut().zip(&row[start..start + LANES]) {
+                *out = x - mean;
+            }
+            divisor.divide(chunk);
+            affine(chunk, w.map(|w| &w[start..start + LANES]), b.map(|b| &b[start..start + LANES]));
+        }
+        let start = row.len() - rest.len();
+        for (out, x) in rest.iter_mut().zip(&row[start..]) {
+            *out = (x - mean) / scale;
+        }
+        affine(rest, w.map(|w| &w[start..]), b.map(|b| &b[start..]));
+        scale
+    }
 }
 
 /// norm_scale, normalize and affine in one pass over each row, with the bits of the three. Exact.
@@ -44,22 +87,16 @@ pub fn norm(ctx: &Context<'_>, norm: Norm<'_>, x: &[f32], to: NormOut<'_>) -> Re
     fill_rows(ctx, rows, 4 * width, [(to.out, width), scales, normals], &|rows, [out, scales, normals]| {
         let rows = x[rows.start * width..rows.end * width].chunks_exact(width);
         for (at, (out, row)) in out.chunks_exact_mut(width).zip(rows).enumerate() {
-            let mut scale = [0.0];
-            scale_rows(ctx.isa, &mut scale, row, width, kind, eps);
-            if keep[0] > 0 {
-                scales[at] = scale[0];
-            }
-            if keep[1] > 0 {
+            let scale = if keep[1] > 0 {
                 let normal = &mut normals[at * width..(at + 1) * width];
-                normalize_rows(ctx.isa, normal, row, &scale, width, kind);
+                let scale = normal_row(ctx.isa, normal, row, kind, eps);
                 affine_rows(ctx.isa, out, normal, width, w, b);
+                scale
             } else {
-                let done = with_scratch(width, |normal| {
-                    normalize_rows(ctx.isa, normal, row, &scale, width, kind);
-                    affine_rows(ctx.isa, out, normal, width, w, b);
-                });
-                // One row of scratch: the system that cannot give it could not have given the output.
-                assert!(done.is_some(), "no memory for one row of a norm");
+                norm_row(ctx.isa, out, row, kind, eps, w, b)
+            };
+            if keep[0] > 0 {
+                scales[at] = scale;
             }
         }
     })

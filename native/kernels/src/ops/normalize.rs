@@ -1,3 +1,4 @@
+use super::divide::Divisor;
 use super::norm_scale::{Kind, row_mean};
 use super::per_isa::per_isa;
 use super::split::{expect_len, fill_rows, row_count};
@@ -9,8 +10,9 @@ per_isa! {
         for ((out, row), scale) in out.chunks_exact_mut(width).zip(x.chunks_exact(width)).zip(scale) {
             let mean = row_mean(kind, row);
             for (out, x) in out.iter_mut().zip(row) {
-                *out = (x - mean) / scale;
+                *out = x - mean;
             }
+            Divisor::new(*scale).divide_row(out);
         }
     }
 }

@@ -1,3 +1,6 @@
+use std::ops::Range;
+
+use super::divide::Divisor;
 use super::math::exp;
 use super::per_isa::per_isa;
 use super::split::{expect_len, fill_rows, row_count};
@@ -19,34 +22,56 @@ pub(crate) fn row_max(row: &[f32]) -> f32 {
     rest.iter().fold(lanes.iter().fold(f32::NEG_INFINITY, max), max)
 }
 
+/// A part of one row that begins with entry `first` of it, all outside being −∞.
+#[inline(always)]
+fn one_row(out: &mut [f32], row: &[f32], first: usize) {
+    let max = row_max(row);
+    if max == f32::NEG_INFINITY {
+        let nothing = row.iter().all(|x| !x.is_nan());
+        out.fill(if nothing { 0.0 } else { f32::NAN });
+        return;
+    }
+    let mut lanes = [0.0f32; LANES];
+    // Up to the next whole round of lanes.
+    let head = ((LANES - first % LANES) % LANES).min(row.len());
+    for (lane, (out, x)) in out.iter_mut().zip(&row[..head]).enumerate() {
+        *out = exp(x - max);
+        lanes[first % LANES + lane] = *out;
+    }
+    let (outs, out_rest) = out[head..].as_chunks_mut::<LANES>();
+    let (rows, row_rest) = row[head..].as_chunks::<LANES>();
+    for (out, row) in outs.iter_mut().zip(rows) {
+        for lane in 0..LANES {
+            out[lane] = exp(row[lane] - max);
+            lanes[lane] += out[lane];
+        }
+    }
+    for ((out, x), lane) in out_rest.iter_mut().zip(row_rest).zip(&mut lanes) {
+        *out = exp(x - max);
+        *lane += *out;
+    }
+    let total = add_lanes(lanes);
+    Divisor::new(total).divide_row(out);
+}
+
 per_isa! {
     /// Rows of `width` from `x` to `out`.
     pub(crate) fn softmax_rows(out: &mut [f32], x: &[f32], width: usize) {
         for (out, row) in out.chunks_exact_mut(width).zip(x.chunks_exact(width)) {
-            let max = row_max(row);
-            if max == f32::NEG_INFINITY {
-                let nothing = row.iter().all(|x| !x.is_nan());
-                out.fill(if nothing { 0.0 } else { f32::NAN });
-                continue;
-            }
-            let mut lanes = [0.0f32; LANES];
-            let (outs, out_rest) = out.as_chunks_mut::<LANES>();
-            let (rows, row_rest) = row.as_chunks::<LANES>();
-            for (out, row) in outs.iter_mut().zip(rows) {
-                for lane in 0..LANES {
-                    out[lane] = exp(row[lane] - max);
-                    lanes[lane] += out[lane];
-                }
-            }
-            for ((out, x), lane) in out_rest.iter_mut().zip(row_rest).zip(&mut lanes) {
-                *out = exp(x - max);
-                *lane += *out;
-            }
-            let total = add_lanes(lanes);
-            for out in out.iter_mut() {
-                *out /= total;
-            }
+            one_row(out, row, 0);
         }
+    }
+}
+
+per_isa! {
+    /// A whole row of which only the entries `seen` are not −∞: the bits of [`softmax_rows`], since what is added for the others
+    /// is 0.
+    pub(crate) fn softmax_seen(out: &mut [f32], x: &[f32], seen: Range<usize>) {
+        one_row(&mut out[seen.clone()], &x[seen.clone()], seen.start);
+        // NaN fills the whole row, as it does where nothing is left out.
+        let beside = if out[seen.clone()].first().is_some_and(|weight| weight.is_nan()) { f32::NAN } else { 0.0 };
+        out[..seen.start].fill(beside);
+        out[seen.end..].fill(beside);
     }
 }
 

@@ -189,22 +189,27 @@ export const kernels = {
     outputs: [f32('out', '[R, S, Hkv, d]; heads of a group are added')],
     attrs: {},
   },
+  // scores, then soft_cap with `cap`, add_bias with buckets and table, add_alibi with positions and slopes, each where it is
+  // given and in this order, then softmax and mix. `scores` are those that softmax reads.
   attention: {
     inputs: [
       f32('q', '[R, P, H, d]'),
       f32('k', '[R, S, Hkv, d]'),
       f32('v', '[R, S, Hkv, d]'),
       perhaps(i32('mask', '[R, S]')),
+      perhaps(i32('buckets', '[P, S]')),
+      perhaps(i32('positions', '[R, S]')),
     ],
-    params: [],
+    params: [perhaps(vector('table', '[B, H]')), perhaps(vector('slopes', '[H]'))],
     outputs: [
       f32('z', '[R, P, H, d]'),
       perhaps(f32('scores', '[R, H, P, S]')),
       perhaps(f32('pattern', '[R, H, P, S]')),
     ],
-    attrs: { scale: number, causal: flag, window },
+    attrs: { scale: number, causal: flag, window, cap: { ...number, optional: true } },
   },
-  // The cotangents of q, k and v, with the bits of scores(ct, v), softmax_grad, mix and mix_transposed one after the other.
+  // The cotangents of q, k and v, with the bits of scores(ct, v), softmax_grad, soft_cap_grad where there is a cap, mix and
+  // mix_transposed one after the other; `ds` is that of the scores which softmax read.
   attention_grad: {
     inputs: [
       f32('q', '[R, P, H, d]'),
@@ -218,9 +223,10 @@ export const kernels = {
       perhaps(f32('dq', '[R, P, H, d]')),
       perhaps(f32('dk', '[R, S, Hkv, d]')),
       perhaps(f32('dv', '[R, S, Hkv, w]')),
+      perhaps(f32('ds', '[R, H, P, S]')),
     ],
     // What the pattern holds where `causal` or `window` hides a key is taken as zero.
-    attrs: { scale: number, causal: flag, window },
+    attrs: { scale: number, causal: flag, window, cap: { ...number, optional: true } },
   },
   activation: {
     inputs: [f32('x', '[…]')],

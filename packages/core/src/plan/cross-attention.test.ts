@@ -13,7 +13,7 @@ import {
 } from './index.ts';
 
 // An encoder that reads both ways and a causal decoder that attends to it: queries from one sequence, keys and values from
-// another, of another length, with padding. Same operations, same compiler, same gradients as the decoders.
+// another, of another length, with padding; scores get a bias for distances, as in T5, and caps. Same operations, same compiler, same gradients as the decoders.
 
 const [vocab, width, heads, headWidth] = [11, 8, 2, 3];
 const [batch, into, out] = [2, 5, 4];
@@ -32,14 +32,29 @@ function encoderDecoder() {
       attrs: { out: [heads, headWidth] },
       sites: [site],
     });
-  const attend = (at: string, queries: number, keys: number, hidden: number, causal: boolean): number => {
+  /** Buckets of distances, shared by all layers of a side; a cap before them. */
+  const biased =
+    (name: string, pos: number, cap: number | null) =>
+    (scores: number): number => {
+      const capped = cap === null ? scores : builder.add('soft_cap', [scores], { attrs: { cap } });
+      const buckets = builder.input(`${name}_buckets`, { shape: [pos, pos] });
+      return builder.add('add_bias', [capped, buckets], { params: [builder.param(`${name}.bias`, [4, heads])] });
+    };
+  const attend = (
+    at: string,
+    queries: number,
+    keys: number,
+    hidden: number,
+    causal: boolean,
+    onScores: (scores: number) => number,
+  ): number => {
     const [q, k, v] = [
       product(`${at}.W_Q`, queries, `${at}.hook_q`),
       product(`${at}.W_K`, keys, `${at}.hook_k`),
       product(`${at}.W_V`, keys, `${at}.hook_v`),
     ];
     const scores = builder.add('scores', [q, k, hidden], { attrs: { scale: 0.7, causal } });
-    const pattern = builder.add('softmax', [scores], { sites: [`${at}.hook_pattern`] });
+    const pattern = builder.add('softmax', [onScores(scores)], { sites: [`${at}.hook_pattern`] });
     const z = builder.add('mix', [pattern, v], { sites: [`${at}.hook_z`] });
     return builder.add('linear', [z], {
       params: [builder.param(`${at}.W_O`, [heads * headWidth, width]), null],
@@ -47,12 +62,20 @@ function encoderDecoder() {
     });
   };
   const read = embed(source, 'encoder.hook_embed');
-  const encoded = builder.add('sum', [read, attend('encoder.0.attn', read, read, mask, false)], {
-    sites: ['encoder.0.hook_resid_post'],
-  });
+  const encoded = builder.add(
+    'sum',
+    [read, attend('encoder.0.attn', read, read, mask, false, biased('encoder', into, null))],
+    {
+      sites: ['encoder.0.hook_resid_post'],
+    },
+  );
   const written = embed(target, 'decoder.hook_embed');
-  const own = builder.add('sum', [written, attend('decoder.0.attn', written, written, -1, true)]);
-  const crossed = builder.add('sum', [own, attend('decoder.0.cross_attn', own, encoded, mask, false)], {
+  const own = builder.add('sum', [
+    written,
+    attend('decoder.0.attn', written, written, -1, true, biased('decoder', out, 0.8)),
+  ]);
+  const cap = (scores: number): number => builder.add('soft_cap', [scores], { attrs: { cap: 1.2 } });
+  const crossed = builder.add('sum', [own, attend('decoder.0.cross_attn', own, encoded, mask, false, cap)], {
     sites: ['decoder.0.hook_resid_post'],
   });
   const logits = builder.add('linear', [crossed], {
@@ -72,7 +95,11 @@ const values = new Map(
   ]),
 );
 const tokens = (count: number) => Int32Array.from({ length: batch * count }, () => rng.below(vocab));
+const buckets = (pos: number) =>
+  Int32Array.from({ length: pos * pos }, (_, at) => Math.min(Math.abs(Math.floor(at / pos) - (at % pos)), 3));
 const inputs = {
+  encoder_buckets: buckets(into),
+  decoder_buckets: buckets(out),
   source: tokens(into),
   target: tokens(out),
   targets: tokens(out),
@@ -156,5 +183,9 @@ test('natively it gives the same within float32, the way back through both atten
       expect(Math.abs(value - (got[name]?.[at] ?? Number.NaN)) / largest, `${name}[${at}]`).toBeLessThan(1e-4);
     });
   }
-  expect(compiled.program.steps.filter(({ kernel }) => kernel === 'attention_grad')).toHaveLength(3);
+  const kernels = compiled.program.steps.map(({ kernel }) => kernel);
+  for (const kernel of ['attention', 'attention_grad']) expect(kernels.filter((one) => one === kernel)).toHaveLength(3);
+  expect(kernels.filter((kernel) => kernel === 'add_bias_grad')).toHaveLength(2);
+  for (const kernel of ['scores', 'soft_cap', 'add_bias', 'softmax', 'softmax_grad', 'soft_cap_grad', 'mix', 'scale'])
+    expect(kernels).not.toContain(kernel);
 });

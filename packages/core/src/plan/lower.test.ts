@@ -44,6 +44,30 @@ describe('a program', () => {
     expect(kernels(programOf('gpt2', [[]], all))).toEqual(kernels(blind));
   });
 
+  test('fuses what happens on scores too, there and back, where it stands in the order of the one step', () => {
+    const all = listSites(smallModels.capped().graph).map(({ site }): Readout => ({ kind: 'capture', at: { site } }));
+    const slopes = ['blocks.0.attn.alibi_slopes', 'blocks.1.attn.alibi_slopes', 'blocks.0.attn.W_K'].map(
+      (name): Readout => ({
+        kind: 'gradient',
+        of: [{ kind: 'loss', reduce: 'mean' }],
+        wrt: { kind: 'param', name },
+      }),
+    );
+    // The second layer caps what ALiBi made: step by step.
+    for (const readouts of [[logits], [logits, ...all]]) {
+      const program = programOf('capped', [[]], readouts);
+      expect(count(program, 'attention')).toBe(1);
+      expect(count(program, 'scores')).toBe(1);
+      expect(count(program, 'add_alibi')).toBe(1);
+      expect(count(program, 'soft_cap')).toBe(2);
+    }
+    const back = programOf('capped', [[]], slopes);
+    expect(count(back, 'attention_grad')).toBe(1);
+    expect(count(back, 'add_alibi_grad')).toBe(2);
+    expect(count(back, 'softmax_grad')).toBe(1);
+    expect(count(back, 'attention')).toBe(1);
+  });
+
   test('takes attention apart where a pattern is changed', () => {
     const change: GraphIntervention = {
       kind: 'write',

@@ -269,25 +269,48 @@ function findFused(order: readonly number[], node: (id: number) => GraphNode, wa
   });
   const steps = new Map<number, FusedStep>();
   const inner = new Set<number>();
+  // Ways back first: what they compute anew has no reader left there.
+  for (const id of order) {
+    const last = node(id);
+    if (last.op !== 'softmax_grad') continue;
+    const back = attentionGrad(last, node, readersOf, wanted);
+    if (!back) continue;
+    // It runs where the first of its results is due, so all that it reads must be there by then.
+    const results = back.step.out.flatMap((part) => (part.needed ? [place.get(part.node) ?? 0] : []));
+    const first = Math.min(...results);
+    const at = order[first];
+    if (at === undefined || back.step.in.some((input) => (place.get(input) ?? 0) > first)) continue;
+    steps.set(at, back.step);
+    for (const member of back.all) inner.add(member);
+  }
+  for (const [id, list] of readers) {
+    readers.set(
+      id,
+      list.filter((reader) => !inner.has(reader)),
+    );
+  }
+  for (const [at, step] of steps) for (const input of step.in) readers.set(input, [...readersOf(input), at]);
   for (const id of order) {
     const last = node(id);
     const middle = last.in[0] === undefined || last.in[0] < 0 ? undefined : node(last.in[0]);
     if (!middle) continue;
     if (last.op === 'mix' && middle.op === 'softmax') {
-      const scores = node(middle.in[0] ?? -1);
-      const within = [id, middle.id];
-      if (scores.op !== 'scores' || !fits(scores.id, id, within) || !fits(middle.id, id, within)) continue;
+      const chain = scoresChain(middle, node);
       // A second mixture of the same pattern reads it as it is.
-      if (inner.has(middle.id)) continue;
-      const [q = -1, k = -1, mask = -1] = scores.in;
+      if (!chain || inner.has(middle.id)) continue;
+      const within = [id, middle.id, ...chain.between];
+      const [read = -1, ...before] = [...chain.between, chain.scores.id];
+      if (!fits(read, id, within) || !fits(middle.id, id, within)) continue;
+      if (before.some((one) => part(one, within).needed)) continue;
+      const [q = -1, k = -1, mask = -1] = chain.scores.in;
       steps.set(id, {
         kernel: 'attention',
-        in: [q, k, last.in[1] ?? -1, mask],
-        params: [],
-        attrs: pick(scores.attrs, ['scale', 'causal', 'window']),
-        out: [{ node: id, needed: true }, part(scores.id, within), part(middle.id, within)],
+        in: [q, k, last.in[1] ?? -1, mask, ...(chain.extra.some((one) => one >= 0) ? chain.extra : [])],
+        params: chain.params.some((name) => name !== null) ? chain.params : [],
+        attrs: chain.attrs,
+        out: [{ node: id, needed: true }, part(read, within), part(middle.id, within)],
       });
-      inner.add(middle.id).add(scores.id);
+      for (const one of [middle.id, read, ...before]) inner.add(one);
     } else if (last.op === 'affine' && middle.op === 'normalize') {
       const scale = node(middle.in[1] ?? -1);
       const within = [id, middle.id];
@@ -301,19 +324,44 @@ function findFused(order: readonly number[], node: (id: number) => GraphNode, wa
         out: [{ node: id, needed: true }, part(scale.id, within), part(middle.id, within)],
       });
       inner.add(middle.id).add(scale.id);
-    } else if (last.op === 'softmax_grad') {
-      const back = attentionGrad(last, node, readersOf, wanted);
-      if (!back) continue;
-      // It runs where the first of its results is due, so all that it reads must be there by then.
-      const results = back.step.out.flatMap((part) => (part.node < 0 ? [] : [place.get(part.node) ?? 0]));
-      const first = Math.min(...results);
-      const at = order[first];
-      if (at === undefined || back.step.in.some((input) => (place.get(input) ?? 0) > first)) continue;
-      steps.set(at, back.step);
-      for (const member of back.all) inner.add(member);
     }
   }
   return { steps, inner };
+}
+
+interface ScoresChain {
+  readonly scores: GraphNode;
+  /** What lies between them and the softmax, from its end. */
+  readonly between: readonly number[];
+  readonly cap: GraphNode | null;
+  readonly attrs: Attributes;
+  /** Buckets and positions of the keys. */
+  readonly extra: readonly [number, number];
+  readonly params: readonly [string | null, string | null];
+}
+
+/** What a softmax reads, if it was made in the order of the one step: scores, soft_cap, add_bias, add_alibi. */
+function scoresChain(softmax: GraphNode, node: (id: number) => GraphNode): ScoresChain | undefined {
+  let at = softmax.in[0] ?? -1;
+  const between: number[] = [];
+  const step = (op: GraphNode['op']): GraphNode | null => {
+    const of = at < 0 ? undefined : node(at);
+    if (of?.op !== op) return null;
+    between.push(of.id);
+    at = of.in[0] ?? -1;
+    return of;
+  };
+  const [alibi, bias, cap] = [step('add_alibi'), step('add_bias'), step('soft_cap')];
+  const scores = at < 0 ? undefined : node(at);
+  if (scores?.op !== 'scores') return undefined;
+  return {
+    scores,
+    between,
+    cap,
+    attrs: { ...pick(scores.attrs, ['scale', 'causal', 'window']), ...(cap?.attrs ?? {}) },
+    extra: [bias?.in[1] ?? -1, alibi?.in[1] ?? -1],
+    params: [bias?.params[0] ?? null, alibi?.params[0] ?? null],
+  };
 }
 
 /** The nodes around a softmax's way back that make one step together, if they are just those of an attention. */
@@ -325,31 +373,48 @@ function attentionGrad(
 ): { readonly step: FusedStep; readonly all: readonly number[] } | undefined {
   const [pattern = -1, toPattern = -1] = back.in;
   const softmax = node(pattern);
-  const forward = softmax.op === 'softmax' ? node(softmax.in[0] ?? -1) : undefined;
+  const forward = softmax.op === 'softmax' ? scoresChain(softmax, node) : undefined;
   const product = node(toPattern);
   if (
-    forward?.op !== 'scores' ||
+    !forward ||
     product.op !== 'scores' ||
     product.attrs.causal !== false ||
-    product.attrs.scale !== 1
+    product.attrs.scale !== 1 ||
+    (product.attrs.window ?? 0) !== 0
   )
     return undefined;
   const [ct = -1, v = -1] = product.in;
-  const [q = -1, k = -1] = forward.in;
-  if (wanted.has(back.id) || wanted.has(toPattern) || readersOf(toPattern).length > 1) return undefined;
+  const [q = -1, k = -1] = forward.scores.in;
+  if (wanted.has(toPattern) || readersOf(toPattern).length > 1) return undefined;
   const all = [toPattern, back.id];
+  let toScores = back.id;
+  if (forward.cap) {
+    const { id } = forward.cap;
+    const through = readersOf(back.id).find(
+      (reader) => node(reader).op === 'soft_cap_grad' && node(reader).in[0] === id,
+    );
+    if (through === undefined || wanted.has(through)) return undefined;
+    all.push(through);
+    toScores = through;
+  }
   const ends: { dq: number; dk: number } = { dq: -1, dk: -1 };
-  for (const reader of readersOf(back.id)) {
+  // Others that read the scores' cotangent get it as a result.
+  let needed = wanted.has(back.id);
+  for (const reader of readersOf(toScores)) {
     const chain = node(reader);
+    const onto =
+      chain.op === 'mix' && chain.in[1] === k ? 'dq' : chain.op === 'mix_transposed' && chain.in[1] === q ? 'dk' : null;
     const [scaled] = readersOf(reader);
     const end = scaled === undefined ? undefined : node(scaled);
-    if (wanted.has(reader) || readersOf(reader).length !== 1 || end?.op !== 'scale') return undefined;
-    if (end.attrs.factor !== forward.attrs.scale || chain.in[0] !== back.id) return undefined;
-    if (chain.op === 'mix' && chain.in[1] === k) ends.dq = end.id;
-    else if (chain.op === 'mix_transposed' && chain.in[1] === q) ends.dk = end.id;
-    else return undefined;
-    all.push(chain.id, end.id);
+    const whole = onto !== null && chain.in[0] === toScores && !wanted.has(reader) && readersOf(reader).length === 1;
+    if (onto && whole && end?.op === 'scale' && end.attrs.factor === forward.attrs.scale && ends[onto] < 0) {
+      ends[onto] = end.id;
+      all.push(chain.id, end.id);
+    } else if (forward.cap) return undefined;
+    else needed = true;
   }
+  if (forward.cap) needed ||= readersOf(back.id).some((reader) => reader !== toScores);
+  if (ends.dq < 0 && ends.dk < 0) return undefined;
   const dv = readersOf(ct).find((reader) => {
     const { op, in: inputs } = node(reader);
     return op === 'mix_transposed' && inputs[0] === pattern && inputs[1] === ct;
@@ -361,8 +426,8 @@ function attentionGrad(
       kernel: 'attention_grad',
       in: [q, k, v, pattern, ct],
       params: [],
-      attrs: pick(forward.attrs, ['scale', 'causal', 'window']),
-      out,
+      attrs: forward.attrs,
+      out: needed ? [...out, { node: back.id, needed }] : out,
     },
     all,
   };

@@ -162,6 +162,7 @@ export const fusedAttention: Allowed = (call) => {
     ...call,
     kernel: 'scores',
     inputs: [q ?? null, k ?? null, call.inputs[3] ?? null],
+    params: [],
     outShapes: [square],
     wanted: [true],
   };
@@ -171,18 +172,23 @@ export const fusedAttention: Allowed = (call) => {
     'f64',
   );
   const [scores, pattern, values] = [floatsOf(full[1]), floatsOf(full[2]), floatsOf(v)];
-  const scoreAllowed = scoreError.map((error, i) => (Number.isFinite(scores[i]!) ? error : 0));
+  // A cap moves an error no further; it has its own, and so has each sum behind it.
+  const largest = Math.max(0, ...floatsOf(call.params[0]).map(Math.abs).filter(Number.isFinite));
+  const own = 8 * Number(call.attrs.cap ?? 0) + 2 * largest;
+  const scoreAllowed = scoreError.map((error, i) =>
+    Number.isFinite(scores[i]!) ? error + u * (own + 2 * Math.abs(scores[i]!)) : 0,
+  );
   const patternAllowed = new Float64Array(pattern.length);
   const zAllowed = new Float64Array(rows * pos * heads * value);
   for (let start = 0; start < pattern.length; start += keys) {
     const line = Math.floor(start / keys);
     const [row, head, query] = [Math.floor(line / pos / heads), Math.floor(line / pos) % heads, line % pos];
     const worst = scoreAllowed.subarray(start, start + keys).reduce((a, b) => Math.max(a, b), 0);
-    const own = softmaxError(scores.subarray(start, start + keys), pattern.subarray(start, start + keys));
+    const relative = softmaxError(scores.subarray(start, start + keys), pattern.subarray(start, start + keys));
     for (let key = 0; key < keys; key++) {
       const weight = pattern[start + key]!;
       if (weight === 0) continue;
-      patternAllowed[start + key] = weight * (own(key) + 2.1 * worst) + smallestNormal;
+      patternAllowed[start + key] = weight * (relative(key) + 2.1 * worst) + smallestNormal;
       const from = ((row * keys + key) * kvHeads + Math.floor((head * kvHeads) / heads)) * value;
       const to = ((row * pos + query) * heads + head) * value;
       for (let i = 0; i < value; i++) {

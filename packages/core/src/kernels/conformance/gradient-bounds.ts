@@ -52,7 +52,7 @@ export const attentionSlope: Bound = {
   because: '(w + ⌈S/32⌉ + 9 + terms)·u·Σ|terms|',
   allowed: (call) => {
     const [q, k, v, given, ct] = call.inputs.map((value) => (value && !isIntTensor(value) ? absolute(value) : null));
-    if (!q || !k || !v || !given || !ct) return [null, null, null];
+    if (!q || !k || !v || !given || !ct) return [null, null, null, null];
     const [rows = 0, heads = 0, pos = 0, keys = 0] = given.shape;
     const reads = readsKey(call, pos, keys);
     const pattern: Tensor = {
@@ -71,15 +71,20 @@ export const attentionSlope: Bound = {
       for (let at = line * keys; at < (line + 1) * keys; at++)
         ds.data[at] = (pattern.data[at] ?? 0) * ((dp[at] ?? 0) + mean);
     }
+    const cap = call.attrs.cap === undefined ? null : Number(call.attrs.cap);
     const factor = Math.abs(Number(call.attrs.scale));
+    // A slope 1 − t² is at most 1, and t off by a few roundings and by the score's own error, in parts of the cap.
+    const products = cap === null ? [] : run('scores', [q, k, null], pattern.shape, { scale: factor, causal: false });
+    const slope = cap === null ? 0 : 20 + (2 * (q.shape[3] ?? 0) * Math.max(0, ...products)) / cap;
     const group = (heads / Math.max(k.shape[2] ?? 1, 1)) * pos;
-    const before = (ct.shape[3] ?? 0) + Math.ceil(keys / 32) + 9;
+    const before = (ct.shape[3] ?? 0) + Math.ceil(keys / 32) + 9 + slope;
     const bound = (sums: Floats, n: number, times = 1): Floats =>
       Float64Array.from(sums, (sum) => n * (u * sum * times + tiny));
     return [
       bound(run('mix', [ds, k], q.shape), before + keys, factor),
       bound(run('mix_transposed', [ds, q], k.shape), before + group, factor),
       bound(run('mix_transposed', [pattern, ct], v.shape), group + 1),
+      bound(ds.data, before),
     ];
   },
 };

@@ -47,6 +47,47 @@ const windows: ConformanceCase[] = sizes.flatMap(({ pos, keys, window }) =>
   }),
 );
 
+const chains: ConformanceCase[] = [
+  { pos: 5, keys: 5, window: 0 },
+  { pos: 3, keys: 70, window: 0 },
+  { pos: 9, keys: 4, window: 2 },
+  { pos: 66, keys: 66, window: 40 },
+].flatMap(({ pos, keys, window }) =>
+  ['cap', 'bias', 'alibi', 'cap, bias and alibi'].flatMap((what) => {
+    const name = `${what}, ${pos} queries, ${keys} keys, window ${window}`;
+    const [q, ct] = [random(`chain/q/${name}`, [2, pos, 4, 5], 2), random(`chain/ct/${name}`, [2, pos, 4, 6])];
+    const [k, v] = [random(`chain/k/${name}`, [2, keys, 2, 5]), random(`chain/v/${name}`, [2, keys, 2, 6])];
+    const square = [2, 4, pos, keys];
+    const attrs = { scale: 0.8, causal: true, window, ...(what.includes('cap') ? { cap: 1.5 } : {}) };
+    const biased = what.includes('bias');
+    const sloped = what.includes('alibi');
+    const weights = [...random(`chain/p/${name}`, square).data].map((x) => (Math.abs(x) < 0.3 ? 0 : Math.abs(x)));
+    return [
+      buildCase('attention', name, {
+        inputs: [
+          ...[q, k, v, randomInts(`chain/mask/${name}`, [2, keys], 3)],
+          biased ? randomInts(`chain/buckets/${name}`, [pos, keys], 6) : null,
+          sloped ? randomInts(`chain/positions/${name}`, [2, keys], 20) : null,
+        ],
+        params: [biased ? random('chain/table', [6, 4]) : null, sloped ? random('chain/slopes', [4], 0.3) : null],
+        attrs,
+        out: [ct.shape, square, square],
+        bound: fused,
+      }),
+      ...(what === 'cap'
+        ? [
+            buildCase('attention_grad', `${name}, with the scores' cotangent`, {
+              inputs: [q, k, v, floats(square, weights), ct],
+              attrs,
+              out: [q.shape, k.shape, v.shape, square],
+              bound: attentionSlope,
+            }),
+          ]
+        : []),
+    ];
+  }),
+);
+
 const ones = (pos: number) => floats([1, pos, 1, 1], Array(pos).fill(1));
 const windowBy = (fact: string, attrs: { causal: boolean; window: number }, expect: readonly number[]) =>
   buildCase('scores', fact, {
@@ -59,6 +100,7 @@ const windowBy = (fact: string, attrs: { causal: boolean; window: number }, expe
 
 export const scoreCases: readonly ConformanceCase[] = [
   ...windows,
+  ...chains,
   windowBy('within a causal window of 2 a query reads its own key and the one before', { causal: true, window: 2 }, [
     ...[1, hidden, hidden, hidden, 1, 2, hidden, hidden],
     ...[hidden, 2, 3, hidden, hidden, hidden, 3, 4],

@@ -17,7 +17,9 @@ export const addBias: ReferenceKernel = (call, make) => {
   const square = pos * keys;
   for (let at = 0; at < out.data.length; at++) {
     const head = Math.floor(at / square) % heads;
-    out.data[at] = x.data[at]! + table.data[buckets.data[at % square]! * heads + head]!;
+    const value = x.data[at]!;
+    const added = table.data[buckets.data[at % square]! * heads + head]!;
+    out.data[at] = value === Number.NEGATIVE_INFINITY ? value : value + added;
   }
   return [out];
 };
