@@ -5,12 +5,12 @@ use super::tree::LANES;
 /// A quotient from the rounded inverse is at most two units off; one fused correction q + (a − q·b)/b brings it to a neighbour of
 /// a/b, a second to the nearest (P. Markstein, _Computation of elementary functions on the IBM RISC System/6000 processor_, 1990:
 /// with the inverse correctly rounded and a neighbour to begin with, the remainder being exact). Five operations that overlap take
-/// less than one division. Both hold while nothing overflows or becomes subnormal: elsewhere divisions are made.
+/// less than one division. Both hold while nothing overflows or becomes subnormal: `None` for divisors outside of 2^-30 to 2^30,
+/// and the dividends must be ±0 or lie between 2^-90 and 2^90, for which [`Smallest`] stands in.
 #[derive(Clone, Copy)]
 pub(crate) struct Divisor {
     by: f32,
     inverse: f32,
-    fits: bool,
 }
 
 /// 2^k as bits.
@@ -20,45 +20,45 @@ const fn power(k: i32) -> u32 {
 
 impl Divisor {
     #[inline(always)]
-    pub(crate) fn new(by: f32) -> Divisor {
+    pub(crate) fn new(by: f32) -> Option<Divisor> {
         let size = by.to_bits() & 0x7fff_ffff;
-        Divisor { by, inverse: 1.0 / by, fits: size >= power(-30) && size <= power(30) }
+        // No closures here: they would not be compiled for the instruction set of the loop around them.
+        if size >= power(-30) && size <= power(30) { Some(Divisor { by, inverse: 1.0 / by }) } else { None }
     }
 
     #[inline(always)]
-    pub(crate) fn divide(&self, x: &mut [f32; LANES]) {
-        let Divisor { by, inverse, fits } = *self;
-        // From 2^-90 to 2^90, or zero: then quotients lie between 2^-120 and 2^120, and remainders above 2^-149.
-        let mut all = fits;
-        for x in x.iter() {
-            let size = x.to_bits() & 0x7fff_ffff;
-            all &= (size.wrapping_sub(power(-90)) <= power(90) - power(-90)) | (size == 0);
-        }
-        if !all {
-            for x in x {
-                *x /= by;
-            }
-            return;
-        }
-        for x in x {
-            let a = *x;
-            let first = a * inverse;
-            let second = (-first).mul_add(by, a).mul_add(inverse, first);
-            let third = (-second).mul_add(by, a).mul_add(inverse, second);
-            // A remainder of +0 would take the sign of −0.
-            *x = if a == 0.0 { first } else { third };
-        }
+    pub(crate) fn divide(&self, a: f32) -> f32 {
+        let Divisor { by, inverse } = *self;
+        let first = a * inverse;
+        let second = (-first).mul_add(by, a).mul_add(inverse, first);
+        let third = (-second).mul_add(by, a).mul_add(inverse, second);
+        // A remainder of +0 would take the sign of −0.
+        if a == 0.0 { first } else { third }
     }
+}
+
+/// The smallest dividend that is not zero, by lane.
+#[derive(Clone, Copy)]
+pub(crate) struct Smallest([u32; LANES]);
+
+impl Smallest {
+    pub(crate) const NONE: Smallest = Smallest([u32::MAX; LANES]);
 
     #[inline(always)]
-    pub(crate) fn divide_row(&self, row: &mut [f32]) {
-        let (chunks, rest) = row.as_chunks_mut::<LANES>();
-        for chunk in chunks {
-            self.divide(chunk);
+    pub(crate) fn see(&mut self, lane: usize, x: f32) {
+        // Zero wraps to the largest.
+        let size = (x.to_bits() & 0x7fff_ffff).wrapping_sub(1);
+        self.0[lane] = if size < self.0[lane] { size } else { self.0[lane] };
+    }
+
+    /// Whether all were at least 2^-90, or zero.
+    #[inline(always)]
+    pub(crate) fn is_large_enough(&self) -> bool {
+        let mut smallest = u32::MAX;
+        for size in self.0 {
+            smallest = if size < smallest { size } else { smallest };
         }
-        for x in rest {
-            *x /= self.by;
-        }
+        smallest >= power(-90) - 1
     }
 }
 
@@ -70,7 +70,14 @@ mod tests {
 
     per_isa! {
         fn row_by(row: &mut [f32], by: f32) {
-            Divisor::new(by).divide_row(row);
+            let mut smallest = Smallest::NONE;
+            for (at, x) in row.iter().enumerate() {
+                smallest.see(at % LANES, *x);
+            }
+            match Divisor::new(by) {
+                Some(divisor) if smallest.is_large_enough() => row.iter_mut().for_each(|x| *x = divisor.divide(*x)),
+                _ => row.iter_mut().for_each(|x| *x /= by),
+            }
         }
     }
 
@@ -92,9 +99,11 @@ mod tests {
                 let by = f32::from_bits(mantissa(&mut seed, round % 3 == 0) | exponent(&mut seed, 31));
                 let row: Vec<f32> = (0..67)
                     .map(|at| {
-                        let span = if round % 5 == 0 { 100 } else { 60 };
-                        let x =
-                            mantissa(&mut seed, at % 2 == 0) | exponent(&mut seed, span) | bits(&mut seed) & (1 << 31);
+                        // Every fifth row goes below what the corrections can do.
+                        let span = if round % 5 == 0 { 100 } else { 89 };
+                        let x = mantissa(&mut seed, at % 2 == 0)
+                            | exponent(&mut seed, span).min(power(89))
+                            | bits(&mut seed) & (1 << 31);
                         f32::from_bits(if bits(&mut seed).is_multiple_of(9) { x & (1 << 31) } else { x })
                     })
                     .collect();
@@ -109,10 +118,9 @@ mod tests {
 
     #[test]
     fn what_is_special_divides_as_it_does_elsewhere() {
-        let special =
-            [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 0.0, -0.0, 1e-40, -1e-45, f32::MIN_POSITIVE, f32::MAX, 3.0];
+        let special = [0.0, -0.0, 1e-40, -1e-45, f32::MIN_POSITIVE, 3.0];
         for isa in Isa::available() {
-            for by in special.into_iter().chain([-2.0, 1e-20, 1e20]) {
+            for by in special.into_iter().chain([-2.0, 1e-20, 1e20, f32::NAN, f32::INFINITY, f32::MAX]) {
                 for x in special {
                     let mut row = vec![x; 40];
                     row[7] = 1.5;

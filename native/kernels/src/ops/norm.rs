@@ -1,5 +1,5 @@
 use super::affine::{affine_in_place as affine, affine_rows};
-use super::divide::Divisor;
+use super::divide::{Divisor, Smallest};
 use super::norm_scale::{Kind, row_mean};
 use super::per_isa::per_isa;
 use super::split::{expect_len, fill_rows, row_count};
@@ -37,32 +37,40 @@ per_isa! {
     fn normal_row(out: &mut [f32], row: &[f32], kind: Kind, eps: f32) -> f32 {
         let (mean, scale) = centred(row, kind, eps);
         for (out, x) in out.iter_mut().zip(row) {
-            *out = x - mean;
+            *out = (x - mean) / scale;
         }
-        Divisor::new(scale).divide_row(out);
         scale
     }
 }
 
 per_isa! {
-    /// The same with the gain and shift, a chunk at a time.
+    /// The same with the gain and shift at once.
     fn norm_row(out: &mut [f32], row: &[f32], kind: Kind, eps: f32, w: Option<&[f32]>, b: Option<&[f32]>) -> f32 {
         let (mean, scale) = centred(row, kind, eps);
+        // No entry is more than √width scales from the mean, and a row with NaN or ∞ has such a scale.
+        let mut smallest = Smallest::NONE;
         let divisor = Divisor::new(scale);
-        let (chunks, rest) = out.as_chunks_mut::<LANES>();
-        for (at, chunk) in chunks.iter_mut().enumerate() {
-            let start = at * LANES;
-            for (out, x) in chunk.iter_mut().zip(&row[start..start + LANES]) {
-                *out = x - mean;
+        if let Some(divisor) = divisor {
+            let (outs, out_rest) = out.as_chunks_mut::<LANES>();
+            let (rows, row_rest) = row.as_chunks::<LANES>();
+            for (out, row) in outs.iter_mut().zip(rows) {
+                for lane in 0..LANES {
+                    let centred = row[lane] - mean;
+                    smallest.see(lane, centred);
+                    out[lane] = divisor.divide(centred);
+                }
             }
-            divisor.divide(chunk);
-            affine(chunk, w.map(|w| &w[start..start + LANES]), b.map(|b| &b[start..start + LANES]));
+            for (lane, (out, x)) in out_rest.iter_mut().zip(row_rest).enumerate() {
+                smallest.see(lane, x - mean);
+                *out = divisor.divide(x - mean);
+            }
         }
-        let start = row.len() - rest.len();
-        for (out, x) in rest.iter_mut().zip(&row[start..]) {
-            *out = (x - mean) / scale;
+        if divisor.is_none() || !smallest.is_large_enough() {
+            for (out, x) in out.iter_mut().zip(row) {
+                *out = (x - mean) / scale;
+            }
         }
-        affine(rest, w.map(|w| &w[start..]), b.map(|b| &b[start..]));
+        affine(out, w, b);
         scale
     }
 }

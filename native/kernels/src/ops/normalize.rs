@@ -1,4 +1,3 @@
-use super::divide::Divisor;
 use super::norm_scale::{Kind, row_mean};
 use super::per_isa::per_isa;
 use super::split::{expect_len, fill_rows, row_count};
@@ -10,9 +9,8 @@ per_isa! {
         for ((out, row), scale) in out.chunks_exact_mut(width).zip(x.chunks_exact(width)).zip(scale) {
             let mean = row_mean(kind, row);
             for (out, x) in out.iter_mut().zip(row) {
-                *out = x - mean;
+                *out = (x - mean) / scale;
             }
-            Divisor::new(*scale).divide_row(out);
         }
     }
 }

@@ -1,6 +1,6 @@
 use std::ops::Range;
 
-use super::divide::Divisor;
+use super::divide::{Divisor, Smallest};
 use super::math::exp;
 use super::per_isa::per_isa;
 use super::split::{expect_len, fill_rows, row_count};
@@ -32,11 +32,13 @@ fn one_row(out: &mut [f32], row: &[f32], first: usize) {
         return;
     }
     let mut lanes = [0.0f32; LANES];
+    let mut smallest = Smallest::NONE;
     // Up to the next whole round of lanes.
     let head = ((LANES - first % LANES) % LANES).min(row.len());
     for (lane, (out, x)) in out.iter_mut().zip(&row[..head]).enumerate() {
         *out = exp(x - max);
         lanes[first % LANES + lane] = *out;
+        smallest.see(lane, *out);
     }
     let (outs, out_rest) = out[head..].as_chunks_mut::<LANES>();
     let (rows, row_rest) = row[head..].as_chunks::<LANES>();
@@ -44,14 +46,25 @@ fn one_row(out: &mut [f32], row: &[f32], first: usize) {
         for lane in 0..LANES {
             out[lane] = exp(row[lane] - max);
             lanes[lane] += out[lane];
+            smallest.see(lane, out[lane]);
         }
     }
-    for ((out, x), lane) in out_rest.iter_mut().zip(row_rest).zip(&mut lanes) {
+    for (at, (out, x)) in out_rest.iter_mut().zip(row_rest).enumerate() {
         *out = exp(x - max);
-        *lane += *out;
+        lanes[at] += *out;
+        smallest.see(at, *out);
     }
     let total = add_lanes(lanes);
-    Divisor::new(total).divide_row(out);
+    // No entry is more than 1.
+    if let (Some(divisor), true) = (Divisor::new(total), smallest.is_large_enough()) {
+        for out in out.iter_mut() {
+            *out = divisor.divide(*out);
+        }
+    } else {
+        for out in out.iter_mut() {
+            *out /= total;
+        }
+    }
 }
 
 per_isa! {
