@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use circuitscope_kernels::exec::machine::{self, Samples, Traffic};
 use circuitscope_kernels::exec::{Code, ExecError, MAX_SAMPLES, Run};
 use circuitscope_kernels::isa::Isa;
+use circuitscope_kernels::machine::{self, Samples, Traffic};
 use circuitscope_kernels::pool::MAX_THREADS;
 use napi::bindgen_prelude::AsyncTask;
 use napi::{Env, Task};

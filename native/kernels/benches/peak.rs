@@ -8,61 +8,21 @@ use circuitscope_kernels::bmm::{Batch, BatchMut, Sizes, Zeros, bmm};
 use circuitscope_kernels::gemm::{Context, Rows, RowsMut, matmul};
 use circuitscope_kernels::half::Dtype;
 use circuitscope_kernels::isa::Isa;
+use circuitscope_kernels::machine;
 use circuitscope_kernels::pack::{MatrixSource, PackedMatrix};
 use circuitscope_kernels::pool;
 
-const STEPS: u64 = 1 << 20;
-
-/// 16 independent accumulators, all zeroed: values that are not numbers would be slower on some processors.
-#[cfg(target_arch = "x86_64")]
-macro_rules! fma_loop {
-    ($register:literal, $clear:literal, $name:ident) => {
-        fn $name() {
-            // SAFETY: only registers named as clobbered are written; the caller has checked that they exist.
-            unsafe {
-                std::arch::asm!(
-                    concat!(".irp i,0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15\n", $clear, "\n.endr"),
-                    "2:",
-                    concat!(".irp i,0,1,2,3,4,5,6,7,8,9,10,11,12,13\nvfmadd231ps ", $register, "\\i, ", $register, "14, ", $register, "15\n.endr"),
-                    "dec {steps}",
-                    "jnz 2b",
-                    steps = inout(reg) STEPS => _,
-                    out("xmm0") _, out("xmm1") _, out("xmm2") _, out("xmm3") _, out("xmm4") _, out("xmm5") _,
-                    out("xmm6") _, out("xmm7") _, out("xmm8") _, out("xmm9") _, out("xmm10") _, out("xmm11") _,
-                    out("xmm12") _, out("xmm13") _, out("xmm14") _, out("xmm15") _,
-                    options(nostack, nomem)
-                )
-            }
-        }
-    };
-}
-
-#[cfg(target_arch = "x86_64")]
-fma_loop!("zmm", "vpxorq zmm\\i, zmm\\i, zmm\\i", fma_avx512);
-#[cfg(target_arch = "x86_64")]
-fma_loop!("ymm", "vpxor ymm\\i, ymm\\i, ymm\\i", fma_avx2);
-
-/// Gigaflops of the FMA loop on so many threads together, where there is one for this instruction set. Two processors
-/// of a virtual machine may share one core's multipliers, so the peak of two is measured, not twice that of one.
+/// Gigaflops of the loop of multiply-adds on so many threads together, where there is one for this instruction set.
 fn peak(isa: Isa, threads: usize) -> Option<f64> {
-    let (run, lanes): (fn(), f64) = match isa {
-        #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 => (fma_avx512, 16.0),
-        #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 => (fma_avx2, 8.0),
-        _ => return None,
-    };
-    // More tasks than threads: where one thread is held up, the others go on.
-    let tasks = if threads == 1 { 1 } else { 8 * threads };
-    let [best, median] = seconds(20, || pool::run(threads, tasks, &|_| run()));
-    let rate = |time: f64| tasks as f64 * 14.0 * lanes * 2.0 * STEPS as f64 / time / 1e9;
+    let found = machine::fma(isa, threads, 20, &|| false)?;
+    let mut rates: Vec<f64> = found.ns.iter().map(|ns| found.work / ns).collect();
+    rates.sort_by(|a, b| b.total_cmp(a));
+    let (best, median) = (*rates.first()?, rates[rates.len() / 2]);
     println!(
-        r#"{{"kind":"fma peak","isa":"{}","threads":{threads},"unit":"GF/s","best":{:.1},"median":{:.1}}}"#,
-        isa.name(),
-        rate(best),
-        rate(median)
+        r#"{{"kind":"fma peak","isa":"{}","threads":{threads},"unit":"GF/s","best":{best:.1},"median":{median:.1}}}"#,
+        isa.name()
     );
-    Some(rate(best))
+    Some(best)
 }
 
 /// [best, median] of `samples` runs after two to warm up.

@@ -6,6 +6,7 @@ pub mod exec;
 pub mod gemm;
 pub mod half;
 pub mod isa;
+pub mod machine;
 mod memory;
 mod micro;
 pub mod ops;

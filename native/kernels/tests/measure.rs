@@ -3,9 +3,9 @@ mod support;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use circuitscope_kernels::exec::machine::{Samples, Traffic, bandwidth, clock, fma};
 use circuitscope_kernels::exec::{Call, Code, Entries, EntriesMut, ExecError, Limits, Program, Run, Store, Timing};
 use circuitscope_kernels::isa::Isa;
+use circuitscope_kernels::machine::{Samples, Traffic, bandwidth, clock, fma};
 use serde_json::json;
 use support::*;
 

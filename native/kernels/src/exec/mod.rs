@@ -7,7 +7,6 @@ mod check_gradient;
 mod dispatch;
 mod error;
 mod kernel;
-pub mod machine;
 mod measure;
 mod program;
 mod run;

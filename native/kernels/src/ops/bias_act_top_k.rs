@@ -55,20 +55,10 @@ pub fn bias_act_top_k(
     k: usize,
     to: Kept<'_>,
 ) -> Result<(), KernelError> {
-    let (width, latents, tokens) = (w.k(), w.n(), to.count.len());
-    if i32::try_from(latents).is_err() {
-        return Err(KernelError::TooLarge { what: "dictionary of bias_act_top_k" });
-    }
-    expect_len("x of bias_act_top_k", x.len(), &[tokens, width])?;
-    expect_len("values of bias_act_top_k", to.values.len(), &[tokens, k])?;
-    expect_len("indices of bias_act_top_k", to.indices.len(), &[tokens, k])?;
-    if let Some(bias) = bias {
-        expect_len("bias of bias_act_top_k", bias.len(), &[latents])?;
-    }
-    if let Activation::Threshold(thresholds) = activation {
-        expect_len("thresholds of bias_act_top_k", thresholds.len(), &[latents])?;
-    }
-    let project = Project { ctx, w, bias, activation, k };
+    let (width, tokens) = (w.k(), to.count.len());
+    let wanted = Wanted { bias, activation, k };
+    wanted.check(x, [width, w.n()], &to)?;
+    let project = Project { ctx, w, wanted };
     let at_once = (PACKED_FLOATS / width.max(1)).max(TOKENS);
     for first in (0..tokens).step_by(at_once) {
         let rows = first..tokens.min(first + at_once);
@@ -83,12 +73,48 @@ pub fn bias_act_top_k(
     ctx.result()
 }
 
+/// What is asked of a projection, however it is computed.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted<'a> {
+    pub bias: Option<&'a [f32]>,
+    pub activation: Activation<'a>,
+    pub k: usize,
+}
+
+impl Wanted<'_> {
+    /// That all slices fit a dictionary [width, latents].
+    pub fn check(&self, x: &[f32], [width, latents]: [usize; 2], to: &Kept<'_>) -> Result<(), KernelError> {
+        if i32::try_from(latents).is_err() {
+            return Err(KernelError::TooLarge { what: "dictionary of a projection" });
+        }
+        let tokens = to.count.len();
+        expect_len("x of a projection", x.len(), &[tokens, width])?;
+        expect_len("values of a projection", to.values.len(), &[tokens, self.k])?;
+        expect_len("indices of a projection", to.indices.len(), &[tokens, self.k])?;
+        if let Some(bias) = self.bias {
+            expect_len("bias of a projection", bias.len(), &[latents])?;
+        }
+        if let Activation::Threshold(thresholds) = self.activation {
+            expect_len("thresholds of a projection", thresholds.len(), &[latents])?;
+        }
+        Ok(())
+    }
+
+    /// No latent below it counts.
+    pub fn lowest(&self) -> f32 {
+        match self.activation {
+            Activation::None => f32::NEG_INFINITY,
+            // The least number above 0.
+            Activation::Relu => f32::from_bits(1),
+            Activation::Threshold(_) => f32::MIN,
+        }
+    }
+}
+
 struct Project<'a> {
     ctx: &'a Context<'a>,
     w: &'a PackedMatrix,
-    bias: Option<&'a [f32]>,
-    activation: Activation<'a>,
-    k: usize,
+    wanted: Wanted<'a>,
 }
 
 impl Project<'_> {
@@ -100,7 +126,7 @@ impl Project<'_> {
             latents: self.w.n(),
             piece: LATENTS,
         };
-        search_groups(self.ctx, groups, self.k, to, &|group, latents| {
+        search_groups(self.ctx, groups, self.wanted.k, to, &|group, latents| {
             let blocks = group * per_group..a.blocks.count.min((group + 1) * per_group);
             self.search(a, blocks, latents)
         })
@@ -114,22 +140,18 @@ impl Project<'_> {
         latents: Range<usize>,
     ) -> Result<Vec<Best>, KernelError> {
         let rows = a.blocks.range(blocks.end - 1).end - a.blocks.range(blocks.start).start;
-        let lowest = match self.activation {
-            Activation::None => f32::NEG_INFINITY,
-            // The least number above 0.
-            Activation::Relu => f32::from_bits(1),
-            Activation::Threshold(_) => f32::MIN,
-        };
-        let mut best: Vec<Best> = (0..rows).map(|_| Best::new(self.k, latents.len(), lowest)).collect();
+        let Wanted { bias, activation, k } = self.wanted;
+        let lowest = self.wanted.lowest();
+        let mut best: Vec<Best> = (0..rows).map(|_| Best::new(k, latents.len(), lowest)).collect();
         let done = with_scratch(rows * LATENTS, |piece| {
             for first in latents.clone().step_by(LATENTS) {
                 let part = first..latents.end.min(first + LATENTS);
-                let bias = self.bias.map(|bias| &bias[part.clone()]);
+                let bias = bias.map(|bias| &bias[part.clone()]);
                 let c = RowsMut { data: &mut *piece, rows, step: LATENTS };
                 a.times(self.ctx, blocks.clone(), self.w, part.clone(), bias, c)?;
                 for (row, best) in piece.chunks_exact_mut(LATENTS).zip(&mut best) {
                     let row = &mut row[..part.len()];
-                    if let Activation::Threshold(thresholds) = self.activation {
+                    if let Activation::Threshold(thresholds) = activation {
                         hide_inactive(self.ctx.isa, row, &thresholds[part.clone()]);
                     }
                     offer_row(self.ctx.isa, best, row, first);

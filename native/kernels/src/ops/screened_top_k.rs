@@ -1,8 +1,7 @@
 use std::ops::Range;
 
-use super::bias_act_top_k::{Activation, Groups, Kept, LATENTS, TOKENS, search_groups};
+use super::bias_act_top_k::{Activation, Groups, Kept, LATENTS, TOKENS, Wanted, search_groups};
 use super::per_isa::per_isa;
-use super::split::expect_len;
 use super::top_k::{Best, for_hits};
 use super::tree::tree_dot;
 use crate::error::KernelError;
@@ -37,19 +36,9 @@ pub fn screened_top_k(
     to: Kept<'_>,
 ) -> Result<(), KernelError> {
     let (width, latents, tokens) = (w.k(), w.n(), to.count.len());
-    if i32::try_from(latents).is_err() {
-        return Err(KernelError::TooLarge { what: "dictionary of screened_top_k" });
-    }
-    expect_len("x of screened_top_k", x.len(), &[tokens, width])?;
-    expect_len("values of screened_top_k", to.values.len(), &[tokens, k])?;
-    expect_len("indices of screened_top_k", to.indices.len(), &[tokens, k])?;
-    if let Some(bias) = bias {
-        expect_len("bias of screened_top_k", bias.len(), &[latents])?;
-    }
-    if let Activation::Threshold(thresholds) = activation {
-        expect_len("thresholds of screened_top_k", thresholds.len(), &[latents])?;
-    }
-    let search = Screened { ctx, w, bias, activation, k };
+    let wanted = Wanted { bias, activation, k };
+    wanted.check(x, [width, latents], &to)?;
+    let search = Screened { ctx, w, wanted };
     let per_group = tokens.div_ceil(tokens.div_ceil(TOKENS).max(1)).max(1);
     let groups =
         Groups { count: tokens.div_ceil(per_group), first: &|group| group * per_group, latents, piece: LATENTS };
@@ -62,9 +51,7 @@ pub fn screened_top_k(
 struct Screened<'a> {
     ctx: &'a Context<'a>,
     w: &'a Screen,
-    bias: Option<&'a [f32]>,
-    activation: Activation<'a>,
-    k: usize,
+    wanted: Wanted<'a>,
 }
 
 /// One token.
@@ -195,18 +182,9 @@ per_isa! {
 }
 
 impl Screened<'_> {
-    fn lowest(&self) -> f32 {
-        match self.activation {
-            Activation::None => f32::NEG_INFINITY,
-            // The least number above 0.
-            Activation::Relu => f32::from_bits(1),
-            Activation::Threshold(_) => f32::MIN,
-        }
-    }
-
     /// Whether a latent of this value counts; NaN does.
     fn counts(&self, latent: usize, value: f32) -> bool {
-        match self.activation {
+        match self.wanted.activation {
             Activation::None => true,
             Activation::Relu => !matches!(value.partial_cmp(&0.0), Some(order) if order.is_le()),
             Activation::Threshold(thresholds) => {
@@ -260,7 +238,7 @@ impl Screened<'_> {
             refined: above(roundings * norm),
             scale: few.scale,
             apart: apart.iter().map(|&at| if finite { x[at] } else { 0.0 }).collect(),
-            floor: Floor { k: self.k, bounds: Vec::new(), floor: self.lowest() },
+            floor: Floor { k: self.wanted.k, bounds: Vec::new(), floor: self.wanted.lowest() },
             open: Vec::new(),
         }
     }
@@ -297,7 +275,7 @@ impl Screened<'_> {
                 }
             }
             let mut bias = [0f32; LATENTS];
-            if let Some(all) = self.bias {
+            if let Some(all) = self.wanted.bias {
                 bias[..part.len()].copy_from_slice(&all[part.clone()]);
             }
             let slack = bias.map(|bias| bias.abs().mul_add(64.0 * U as f32, underflow));
@@ -361,7 +339,7 @@ impl Screened<'_> {
 
     /// The first k among what is left open, by the chains of the plain kernel.
     fn settle(&self, token: &mut Token<'_>, finite: bool, latents: Range<usize>) -> Result<Best, KernelError> {
-        let mut best = Best::new(self.k, self.w.n(), self.lowest());
+        let mut best = Best::new(self.wanted.k, self.w.n(), self.wanted.lowest());
         if finite {
             let floor = token.floor.settle();
             token.open.retain(|&(high, _)| !matches!(high.partial_cmp(&floor), Some(std::cmp::Ordering::Less)));
@@ -379,7 +357,7 @@ impl Screened<'_> {
             let sums = chains(self.ctx.isa, token.x, &columns(from), &columns(from + CHAINS));
             for (sum, &(_, latent)) in sums.iter().zip(some) {
                 let latent = latent as usize;
-                let value = self.bias.map_or(*sum, |bias| sum + bias[latent]);
+                let value = self.wanted.bias.map_or(*sum, |bias| sum + bias[latent]);
                 if self.counts(latent, value) {
                     best.offer(value, latent);
                 }

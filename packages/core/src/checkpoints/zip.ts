@@ -201,8 +201,8 @@ function decodedName(at: string, bytes: Uint8Array): string {
   } catch {
     throw bad(at, 'a name is not UTF-8', 'text', `${bytes.length} bytes`);
   }
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: names with control characters are what is refused
-  if (name !== '' && !/[\u0000-\u001f\u007f]/.test(name) && name.length <= 1024) return name;
+  const control = Array.from(name).some((character) => character < ' ' || character === '\u007f');
+  if (name !== '' && !control && name.length <= 1024) return name;
   throw bad(
     at,
     'a name is empty, too long or has control characters',
