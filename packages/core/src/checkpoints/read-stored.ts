@@ -5,6 +5,7 @@ import { bytesOfEntries, bytesPerEntry, type StoredDtype, type StoredTensor } fr
 import { fromBfloat16, fromFloat16 } from './half.ts';
 import { inflated } from './inflate.ts';
 import { allocate, checkRange, readBytes, readInto, readPieces } from './read-bytes.ts';
+import { rowMajor } from './row-major.ts';
 
 /**
  * The values of a stored weight [product of its shape], widened from bf16 or f16 (exact) or rounded from f64 to f32. Reads
@@ -76,18 +77,9 @@ function dense<T extends Floats>(
     file,
     shape.reduce((product, size) => product * size, 1),
   );
-  const place = shape.map(() => 0);
-  let from = 0;
-  for (let to = 0; to < out.length; to++) {
+  rowMajor(shape, strides, (from, to) => {
     out[to] = span[from] ?? 0;
-    for (let axis = shape.length - 1; axis >= 0; axis--) {
-      place[axis] = (place[axis] ?? 0) + 1;
-      from += strides[axis] ?? 0;
-      if ((place[axis] ?? 0) < (shape[axis] ?? 1)) break;
-      from -= (place[axis] ?? 0) * (strides[axis] ?? 0);
-      place[axis] = 0;
-    }
-  }
+  });
   return out;
 }
 

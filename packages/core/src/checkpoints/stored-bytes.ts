@@ -3,6 +3,7 @@ import { bytesPerEntry, type StoredDtype, type StoredTensor } from './checkpoint
 import { inflated } from './inflate.ts';
 import { checkRange, readBytes, readPieces } from './read-bytes.ts';
 import { readStored } from './read-stored.ts';
+import { rowMajor } from './row-major.ts';
 
 /** The type that a tensor has once it stands by itself: blocks become float32. */
 export const denseDtype = ({ dtype }: StoredTensor): StoredDtype => (isBlockDtype(dtype) ? 'f32' : dtype);
@@ -34,17 +35,8 @@ export function storedBytes(stored: StoredTensor, take: (piece: Uint8Array) => v
 /** Entries of `width` bytes in row-major order. */
 function gathered(span: Uint8Array, shape: readonly number[], strides: readonly number[], width: number): Uint8Array {
   const out = new Uint8Array(shape.reduce((product, size) => product * size, width));
-  const place = shape.map(() => 0);
-  let from = 0;
-  for (let to = 0; to < out.length; to += width) {
-    for (let byte = 0; byte < width; byte++) out[to + byte] = span[from * width + byte] ?? 0;
-    for (let axis = shape.length - 1; axis >= 0; axis--) {
-      place[axis] = (place[axis] ?? 0) + 1;
-      from += strides[axis] ?? 0;
-      if ((place[axis] ?? 0) < (shape[axis] ?? 1)) break;
-      from -= (place[axis] ?? 0) * (strides[axis] ?? 0);
-      place[axis] = 0;
-    }
-  }
+  rowMajor(shape, strides, (from, to) => {
+    for (let byte = 0; byte < width; byte++) out[to * width + byte] = span[from * width + byte] ?? 0;
+  });
   return out;
 }
