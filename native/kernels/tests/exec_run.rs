@@ -401,6 +401,7 @@ fn mutate(json: &mut Json, random: &mut Random) {
                 "edge_read_grad",
                 "norm_grad",
                 "outer",
+                "pair_dots",
                 "repeat",
                 "pos",
             ];

@@ -545,6 +545,42 @@ fn repeat_gather_project_and_edge_read_are_what_they_say() {
 }
 
 #[test]
+fn every_vector_meets_every_other_over_positions() {
+    let mut random = Random(11);
+    for (width, pos) in [(0, 3), (1, 2), (7, 1), (33, 4), (64, 0), (96, 3)] {
+        let (rows, vectors, counts) = (4, 3, [1usize, 11]);
+        let x = random.floats(rows * pos * vectors * width);
+        // The second of the others has half the rows.
+        let data = [random.floats(rows * pos * counts[0] * width), random.floats(rows / 2 * pos * counts[1] * width)];
+        let others: Vec<PairDotsOthers<'_>> =
+            data.iter().zip(counts).map(|(data, count)| PairDotsOthers { data, count }).collect();
+        let sizes = PairDotsSizes { rows, pos, vectors, width };
+        let all = counts.iter().sum::<usize>();
+        let got = agree(|ctx| filled(rows * all * vectors, |out| pair_dots(ctx, sizes, &x, &others, out).unwrap()));
+        for (at, got) in got.iter().enumerate() {
+            let (row, other, v) = (at / vectors / all, at / vectors % all, at % vectors);
+            let (which, w) = if other < counts[0] { (0, other) } else { (1, other - counts[0]) };
+            let own = [rows, rows / 2][which];
+            let sum: f64 = (0..pos)
+                .map(|p| {
+                    let a = &data[which][((row % own * pos + p) * counts[which] + w) * width..][..width];
+                    let b = &x[((row * pos + p) * vectors + v) * width..][..width];
+                    f64::from(tree(a.iter().copied().zip(b.iter().copied())))
+                })
+                .fold(0.0, |sum, dot| sum + dot);
+            assert!(same_bits(&[*got], &[sum as f32]));
+        }
+    }
+    let ctx = ctx(Isa::Portable, 1);
+    let sizes = PairDotsSizes { rows: 2, pos: 1, vectors: 1, width: 2 };
+    let mut out = [0.0; 2];
+    for data in [&[0.0; 3][..], &[0.0; 6]] {
+        let wrong = [PairDotsOthers { data, count: 1 }];
+        assert!(pair_dots(&ctx, sizes, &[0.0; 4], &wrong, &mut out).is_err());
+    }
+}
+
+#[test]
 fn edits_and_directions_touch_what_their_masks_hold_and_nothing_else() {
     let mut random = Random(12);
     for dims in [[3, 2, 8], [1, 1, 65], [7, 1, 1], [2, 0, 4], [64, 3, 2]] {

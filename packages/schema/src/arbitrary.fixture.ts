@@ -128,7 +128,15 @@ const readout: fc.Arbitrary<Readout> = fc.oneof(
   fc.record({
     kind: kind('gradient'),
     of: fc.array(gradientTarget, { minLength: 1, maxLength: 2 }),
-    wrt: fc.oneof(fc.record({ kind: kind('site'), at: scope }), fc.record({ kind: kind('param'), name })),
+    wrt: fc.oneof(
+      fc.record({ kind: kind('site'), at: scope }),
+      fc.record({ kind: kind('param'), name }),
+      fc.record({
+        kind: kind('edges'),
+        at: scope,
+        from: fc.array(fc.record({ site, change: hash }), { minLength: 1, maxLength: 2 }),
+      }),
+    ),
   }),
 );
 

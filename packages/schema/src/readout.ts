@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { Hash } from './hash.ts';
 import { Pos, Scope } from './scope.ts';
 import { index, list, maybe, name, record } from './shape.ts';
+import { Site } from './site.ts';
 
 const Capture = record({ kind: z.literal('capture'), at: Scope });
 
@@ -56,8 +57,9 @@ export const GradientTarget = z.discriminatedUnion('kind', [
 export type GradientTarget = z.infer<typeof GradientTarget>;
 
 /**
- * The derivative of each target with respect to a site (of every example by its own) or a weight. Gradients of one plan
- * have one list of targets and share one backward.
+ * The derivative of each target with respect to a site (of every example by its own) or a weight. Along `edges` it is
+ * taken where `at` reads, and multiplied with what given changes of the sites `from` write there, each writer and each
+ * head of the reader apart, over positions and width. Gradients of one plan have one list of targets and share one backward.
  */
 const Gradient = record({
   kind: z.literal('gradient'),
@@ -65,6 +67,13 @@ const Gradient = record({
   wrt: z.discriminatedUnion('kind', [
     record({ kind: z.literal('site'), at: Scope }),
     record({ kind: z.literal('param'), name }),
+    record({
+      kind: z.literal('edges'),
+      at: Scope,
+      from: list(record({ site: Site, change: Hash })).refine((writers) => writers.length > 0, {
+        error: 'name at least one site that writes',
+      }),
+    }),
   ]),
 });
 

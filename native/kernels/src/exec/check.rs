@@ -344,6 +344,28 @@ pub(crate) fn check_step(
             }
             shapes.fit_outputs(s, &[if *heads == 0 { "RPm" } else { "RPHm" }])?;
         }
+        Kernel::PairDots => {
+            let with_vectors = |shape: &[usize]| match *shape {
+                [rows, pos, width] => Ok([rows, pos, 1, width]),
+                [rows, pos, vectors, width] => Ok([rows, pos, vectors, width]),
+                _ => Err(format!("{shape:?} needs rows, positions, perhaps vectors, and a width")),
+            };
+            let [rows, pos, vectors, width] = with_vectors(shapes.input(0).unwrap_or_default())?;
+            let mut all = 0usize;
+            for (at, shape) in shapes.inputs.iter().enumerate().skip(1) {
+                let [own, p, count, w] = with_vectors(shape.unwrap_or_default())?;
+                equal(&format!("the positions of in[{at}]"), pos, p)?;
+                equal(&format!("the width of in[{at}]"), width, w)?;
+                if own == 0 && rows != 0 || own != 0 && !rows.is_multiple_of(own) {
+                    return Err(format!("in[{at}] has {own} rows, which do not divide the {rows} of in[0]"));
+                }
+                all = all.saturating_add(count);
+            }
+            for (symbol, size) in [('R', rows), ('P', pos), ('H', vectors), ('m', width), ('U', all)] {
+                s.set(symbol, size)?;
+            }
+            shapes.fit_outputs(s, &["RUH"])?;
+        }
         Kernel::ProjectDot => {
             s.set('n', shapes.input(1).unwrap_or_default().iter().product())?;
             shapes.fit_inputs(s, &[".n"])?;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::buffer::Buffer;
 use super::kernel::{Kernel, Latents, ValueShape};
-use super::program::{Program, Step};
+use super::program::{Dim, Program, Step};
 use super::shapes::Sizes;
 use super::weight::{Weight, WeightTable};
 use crate::error::KernelError;
@@ -36,6 +36,15 @@ impl<'a> StepValues<'a> {
 
     pub(super) fn floats(&self, at: usize) -> &'a [f32] {
         self.maybe_floats(at).unwrap_or_default()
+    }
+
+    /// Vectors a position of a value [rows, pos, vectors, width]; one where it has no such dimension.
+    fn vectors(&self, at: usize) -> usize {
+        let value = self.step.inputs.get(at).copied().flatten();
+        match value.map(|value| self.program.values[value].shape.as_slice()) {
+            Some([_, _, Dim::Fixed(vectors), _]) => *vectors,
+            _ => 1,
+        }
     }
 
     fn maybe_ints(&self, at: usize) -> Option<&'a [i32]> {
@@ -314,6 +323,13 @@ pub(super) fn run_kernel(
             let deltas: Vec<&[f32]> = (1..last).map(|at| v.floats(at)).collect();
             let sizes = ops::EdgeReadSizes { rows: size('R'), pos: size('P'), width: size('m'), copies: size('H') };
             ops::edge_read(ctx, sizes, v.floats(0), &deltas, v.maybe_floats(last).unwrap_or_default(), out)
+        }
+        Kernel::PairDots => {
+            let sizes = ops::PairDotsSizes { rows: size('R'), pos: size('P'), vectors: size('H'), width: size('m') };
+            let others: Vec<ops::PairDotsOthers<'_>> = (1..v.step.inputs.len())
+                .map(|at| ops::PairDotsOthers { data: v.floats(at), count: v.vectors(at) })
+                .collect();
+            ops::pair_dots(ctx, sizes, v.floats(0), &others, out)
         }
         Kernel::ProjectDot => ops::project_dot(ctx, v.floats(0), v.floats(1), out),
         Kernel::BiasActTopK { activation, k, screen } => {

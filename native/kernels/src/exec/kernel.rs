@@ -115,6 +115,7 @@ pub(crate) enum Kernel {
     Edit { operation: EditOperation, dims: [Dim; 3], value: ValueShape, constant: f32 },
     Direction { operation: DirectionOperation, dims: [Dim; 3] },
     EdgeRead { heads: usize },
+    PairDots,
     ProjectDot,
     BiasActTopK { activation: Latents, k: usize, screen: Option<Bits> },
     VocabStatistics { k: usize, cap: Option<f32> },
@@ -232,6 +233,7 @@ impl Kernel {
                 Kernel::Direction { operation: attrs.word("op", &operations)?, dims: attrs.dims(dim)? }
             }
             "edge_read" => Kernel::EdgeRead { heads: attrs.count("heads")? },
+            "pair_dots" => Kernel::PairDots,
             "project_dot" => Kernel::ProjectDot,
             "bias_act_top_k" => Kernel::BiasActTopK {
                 activation: attrs.word(
@@ -314,6 +316,7 @@ impl Kernel {
             Kernel::Edit { .. } => "edit",
             Kernel::Direction { .. } => "direction",
             Kernel::EdgeRead { .. } => "edge_read",
+            Kernel::PairDots => "pair_dots",
             Kernel::ProjectDot => "project_dot",
             Kernel::BiasActTopK { .. } => "bias_act_top_k",
             Kernel::VocabStatistics { .. } => "vocab_statistics",
@@ -382,6 +385,7 @@ impl Kernel {
             Kernel::Edit { .. } => (&[F, F, MAYBE_I, MAYBE_I, MAYBE_I, MAYBE_F], &[], &[F]),
             Kernel::Direction { .. } => (&[F, F, MAYBE_I, MAYBE_I, MAYBE_F], &[], &[F]),
             Kernel::EdgeRead { .. } => (&[F, Port::Many(0), MAYBE_F], &[], &[F]),
+            Kernel::PairDots => (&[F, Port::Many(1)], &[], &[F]),
             Kernel::BiasActTopK { activation: Latents::Threshold, .. } => {
                 (&[F], &[Matrix, MaybeVector, Vector], &[F, I, I])
             }

@@ -5,8 +5,8 @@ import type { ScoreOptions, UnitScores } from './edge-scores.ts';
 import type { Metric } from './measure.ts';
 import { metricTarget } from './metric-target.ts';
 import { type SiteChanges, siteChanges } from './site-changes.ts';
+import { sitesOfUnit } from './sites-of-unit.ts';
 import type { TaskData } from './task-data.ts';
-import { sitesOfUnit } from './unit-writes.ts';
 
 export interface SiteAttribution {
   readonly site: Site;

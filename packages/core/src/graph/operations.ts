@@ -25,6 +25,8 @@ const gradient = (attrs: Attributes): readonly Dim[] => ['groups', ...dims(attrs
 
 const leading = (attrs: Attributes): number => (typeof attrs.leading === 'number' ? attrs.leading : 2);
 
+/** Vectors a position of [rows, pos, vectors, width], or one of [rows, pos, width]. */
+const vectorsOf = (shape: readonly Dim[]): number => (shape.length === 4 ? Number(shape[2]) : 1);
 const lastOf = (shape: readonly Dim[]): Dim => shape[shape.length - 1] ?? 0;
 
 // A window narrows what is read; that it leaves is still no more than this.
@@ -120,6 +122,15 @@ export const operations = {
       return heads === 0 ? [rows, pos, width] : [rows, pos, heads, width];
     },
     reach: 'pointwise',
+  },
+  /** in: x, then others. out [rows, all vectors of the others, those of x]. */
+  pair_dots: {
+    shape: (_, inputs) => [
+      input(inputs, 0)[0] ?? 0,
+      inputs.slice(1).reduce((sum, _shape, at) => sum + vectorsOf(input(inputs, at + 1)), 0),
+      vectorsOf(input(inputs, 0)),
+    ],
+    reach: 'all',
   },
   project_dot: { shape: (_, inputs) => input(inputs, 0).slice(0, -1), reach: 'pointwise' },
   jump_relu: { shape: first, reach: 'pointwise' },

@@ -253,6 +253,7 @@ export const vectorJacobians = {
   cross_entropy_grad: second,
   edge_read_grad: second,
   outer: second,
+  pair_dots: second,
   ...visionVectorJacobians,
 } as const satisfies { readonly [name in OperationName]: VectorJacobian };
 

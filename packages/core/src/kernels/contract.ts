@@ -463,6 +463,15 @@ export const kernels = {
     outputs: [f32('out', '[R, P, H, m], or [R, P, m] where heads is 0')],
     attrs: { heads: number },
   },
+  pair_dots: {
+    inputs: [
+      f32('x', '[R, P, H, m], or [R, P, m] where H is 1'),
+      many(f32('other', '[own, P, U, m], or [own, P, m]; own divides R')),
+    ],
+    params: [],
+    outputs: [f32('out', '[R, ΣU, H]')],
+    attrs: {},
+  },
   project_dot: {
     inputs: [f32('x', '[…, n]'), f32('dir', '[n]')],
     params: [],

@@ -2,6 +2,7 @@ import { CircuitscopeError, canonicalJson, type GradientTarget, type Readout, ty
 import { differentiate, type GraphNode, type GraphRewrite, traceRead } from '../graph/index.ts';
 import type { Floats } from '../tensor/index.ts';
 import { addReadout } from './add-readouts.ts';
+import { alongEdges, type WritesOf } from './along-edges.ts';
 import { requireSite } from './apply-interventions.ts';
 import { type BindContext, type ExternalInput, positionSizes, rowsOf } from './bind.ts';
 import { boundShape } from './program.ts';
@@ -47,7 +48,7 @@ export function addGradients(rewrite: GraphRewrite, request: GradientRequest): G
   const wanted = asked.map(({ index, readout }) => ({ index, want: wantedNode(rewrite, request, readout) }));
   const looked = [
     ...request.detached,
-    ...asked.flatMap(({ readout: { wrt } }) => (wrt.kind === 'site' ? [wrt.at.site] : [])),
+    ...asked.flatMap(({ readout: { wrt } }) => (wrt.kind === 'param' ? [] : [wrt.at.site])),
   ];
   const finalNorm = rewrite.find('logits')
     ? traceRead(rewrite, rewrite.source, { kind: 'logits', port: 'in' }).chain
@@ -68,12 +69,21 @@ export function addGradients(rewrite: GraphRewrite, request: GradientRequest): G
     ...(request.checkpoint ? { keep: isBoundary } : {}),
   });
   const nodes = new Map<number, number>();
+  const written: WritesOf = new Map();
   for (const { index, want } of wanted) {
     const found = want.kind === 'site' ? gradients.nodes.get(want.node) : gradients.params.get(want.name);
     if (found === undefined) throw independent(want.label);
     nodes.set(index, found);
   }
-  return { nodes, externals: seeds.externals, targets: targets.length, from: gradients.from };
+  const externals = [...seeds.externals];
+  for (const { index, readout } of asked) {
+    const gradient = nodes.get(index);
+    if (readout.wrt.kind !== 'edges' || gradient === undefined) continue;
+    const along = alongEdges(rewrite, gradient, readout.wrt, written);
+    nodes.set(index, along.node);
+    externals.push(...along.externals);
+  }
+  return { nodes, externals, targets: targets.length, from: gradients.from };
 }
 
 /** The stream between blocks: what a checkpointed backward keeps. */
@@ -96,7 +106,7 @@ type Wanted =
   | { readonly kind: 'param'; readonly name: string; readonly label: string };
 
 function wantedNode(rewrite: GraphRewrite, { renamedParams }: GradientRequest, { wrt }: GradientReadout): Wanted {
-  if (wrt.kind === 'site') {
+  if (wrt.kind !== 'param') {
     const node = requireSite(rewrite, wrt.at.site);
     checkScope(layoutOf(rewrite.root(node.id), wrt.at.site), wrt.at);
     return { kind: 'site', node: node.id, label: wrt.at.site };

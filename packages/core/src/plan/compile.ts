@@ -207,7 +207,7 @@ export function rowSizes(batch: number, pos: number, variants: number, targets: 
 function sitesOf(readout: Readout): readonly Site[] {
   if (readout.kind === 'gradient') {
     const targets = readout.of.flatMap((target) => (target.kind === 'site' ? [target.at.site] : []));
-    return readout.wrt.kind === 'site' ? [...targets, readout.wrt.at.site] : targets;
+    return readout.wrt.kind === 'param' ? targets : [...targets, readout.wrt.at.site];
   }
   return 'at' in readout && readout.at && 'site' in readout.at ? [readout.at.site] : [];
 }

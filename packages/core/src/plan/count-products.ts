@@ -32,6 +32,7 @@ const counts: { readonly [kernel: string]: (of: StepShapes) => number } = {
   mix_transposed: ({ in: [pattern], out }) => product(pattern) * last(out),
   columns: ({ in: [x], out }) => product(out) * last(x),
   vocab_statistics: ({ in: [x], param, step }) => product(x) * (param[1] ?? 0) * ((step.in[2] ?? -1) < 0 ? 1 : 2),
+  pair_dots: ({ in: [x], out }) => (product(x) / (product(out.slice(2)) * (out[0] ?? 1) || 1)) * product(out),
   project_dot: ({ in: [x] }) => product(x),
   linear_grad_weight: ({ in: [x, ct] }) => product(ct) * (product(x) / (product(x?.slice(0, 2)) || 1)),
   head_linear_grad_weight: ({ in: [x, ct] }) => product(ct) * last(x),

@@ -415,3 +415,100 @@ function edited(param: string, shape: readonly number[], entry: number, amount: 
   const scope = shape.length === 1 ? { column: entry } : { row: Math.floor(entry / columns), column: entry % columns };
   return [{ kind: 'weight', param, ...scope, op: 'add', value: { kind: 'const', value: amount } }];
 }
+
+test('along edges, a gradient is multiplied with what each writer writes, for every target and variant', async () => {
+  const engine = engineOf('gpt2');
+  const { graph } = engine;
+  const of: readonly GradientTarget[] = [difference, loss];
+  const noise = (seed: number, site: string): Tensor => {
+    const shape =
+      listSites(graph)
+        .find((one) => one.site === site)
+        ?.shape.slice(1) ?? [];
+    return randomTensor(seed, [2, ...shape.map((size) => (size === 'pos' ? 6 : Number(size)))]);
+  };
+  const sites = ['hook_embed', 'blocks.0.attn.hook_z', 'blocks.0.hook_mlp_out'];
+  const changes = new Map(sites.map((site, at) => [site, noise(41 + at, site)]));
+  const steered = noise(44, 'hook_embed');
+  const artefacts = new Map([...changes.values(), steered].map((tensor) => [digestTensor(tensor), tensor]));
+  const from = [...changes].map(([site, tensor]) => ({ site, change: digestTensor(tensor) }));
+  const sweep: readonly (readonly Intervention[])[] = [
+    [],
+    [
+      {
+        kind: 'write',
+        at: { site: 'hook_embed' },
+        op: 'add',
+        value: { kind: 'artefact', hash: digestTensor(steered) },
+        coefficient: 1,
+      },
+    ],
+  ];
+  for (const reader of ['blocks.1.hook_q_input', 'blocks.1.hook_mlp_in']) {
+    const [along, whole] = await gradients(
+      engine,
+      of,
+      [
+        { kind: 'edges', at: { site: reader }, from },
+        { kind: 'site', at: { site: reader } },
+      ],
+      { sweep, artefacts },
+    );
+    if (!along || !whole) throw new Error('a gradient is missing');
+    const perHead = whole.shape.length === 6;
+    const heads = perHead ? (whole.shape[4] ?? 0) : 1;
+    const width = whole.shape.at(-1) ?? 0;
+    const writes = sites.flatMap((site) => writesOf(engine, site, changes.get(site)));
+    expect(along.shape).toEqual([2, 2, 2, writes.length, heads]);
+    for (let at = 0; at < along.data.length; at++) {
+      const [head, writer] = [at % heads, Math.floor(at / heads) % writes.length];
+      const row = Math.floor(at / heads / writes.length);
+      let sum = 0;
+      for (let pos = 0; pos < 6; pos++) {
+        for (let d = 0; d < width; d++) {
+          const g = whole.data[((row * 6 + pos) * heads + head) * width + d] ?? 0;
+          sum += g * (writes[writer]?.[((row % 2) * 6 + pos) * width + d] ?? 0);
+        }
+      }
+      expect(along.data[at]).toBeCloseTo(sum, 10);
+    }
+  }
+});
+
+/** What a change writes into the stream, [token, width], one a head; by hand. */
+function writesOf({ graph, weights }: Engine, site: string, change: Tensor | undefined): Float64Array[] {
+  const data = Float64Array.from(change?.data ?? []);
+  if (!site.endsWith('hook_z')) return [data];
+  const [batch = 0, pos = 0, heads = 0, inner = 0] = change?.shape ?? [];
+  const out = graph.nodes.find(({ sites }) => sites.includes('blocks.0.hook_attn_out'));
+  const w = weights.get(out?.params[0] ?? '')?.read() ?? [];
+  const width = Number(out?.shape[2]);
+  return Array.from({ length: heads }, (_, head) => {
+    const written = new Float64Array(batch * pos * width);
+    for (let token = 0; token < batch * pos; token++)
+      for (let e = 0; e < inner; e++)
+        for (let d = 0; d < width; d++) {
+          const z = data[(token * heads + head) * inner + e] ?? 0;
+          written[token * width + d] = (written[token * width + d] ?? 0) + z * (w[(head * inner + e) * width + d] ?? 0);
+        }
+    return written;
+  });
+}
+
+test.each([
+  { what: 'another width', at: 'blocks.0.hook_mlp_in', site: 'blocks.0.mlp.hook_post', code: 'bad_scope' },
+  { what: 'a pattern', at: 'blocks.0.hook_mlp_in', site: 'blocks.0.attn.hook_pattern', code: 'bad_scope' },
+  { what: 'a change of other examples', at: 'blocks.0.hook_mlp_in', site: 'hook_embed', code: 'bad_shape' },
+])('a gradient along edges from $what is refused', async ({ at, site, code }) => {
+  const engine = engineOf('gpt2');
+  const tensor = randomTensor(1, [1, 6, Number(findWidth(engine))]);
+  const change = digestTensor(tensor);
+  const asked = gradients(engine, [difference], [{ kind: 'edges', at: { site: at }, from: [{ site, change }] }], {
+    artefacts: new Map([[change, tensor]]),
+  });
+  await expect(asked).rejects.toMatchObject({ code });
+});
+
+function findWidth({ graph }: Engine) {
+  return graph.nodes.find(({ sites }) => sites.includes('hook_embed'))?.shape[2];
+}

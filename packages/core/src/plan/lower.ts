@@ -76,6 +76,7 @@ const sharedRows: { readonly [op: string]: (of: GraphNode, at: number) => boolea
   edge_read: (of, at) => of.in.length > 1 && at < of.in.length - 1,
   // The reference is the same for every variant.
   vocab_statistics: (_, at) => at === 2,
+  pair_dots: (_, at) => at > 0,
   linear_grad_weight: () => true,
   head_linear_grad_weight: () => true,
   head_result_grad_weight: () => true,

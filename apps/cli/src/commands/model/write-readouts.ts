@@ -103,7 +103,7 @@ function nameOf(readout: Readout): string {
     case 'capture':
       return readout.at.site;
     case 'gradient':
-      return `gradient/${readout.wrt.kind === 'site' ? readout.wrt.at.site : readout.wrt.name}`;
+      return `${readout.wrt.kind === 'edges' ? 'edges' : 'gradient'}/${readout.wrt.kind === 'param' ? readout.wrt.name : readout.wrt.at.site}`;
     default:
       return words[readout.kind];
   }

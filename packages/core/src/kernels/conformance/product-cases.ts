@@ -188,6 +188,39 @@ const dots: ConformanceCase[] = [
       sameBits: true,
     }),
   ),
+  ...[...widths, 33].map((n) =>
+    buildCase('pair_dots', `length ${n}`, {
+      inputs: [
+        random(`pair_dots/x/${n}`, [4, 3, 2, n]),
+        random(`pair_dots/a/${n}`, [2, 3, 9, n]),
+        random(`pair_dots/b/${n}`, [4, 3, n]),
+      ],
+      out: [[4, 10, 2]],
+      bound: {
+        allowed: sumOfTerms(3 * (Math.ceil(n / 32) + 6)),
+        because: '(⌈n/32⌉ + 5)·u·Σ|terms| for each of three positions, and the rounding of their sum',
+      },
+      sameBits: true,
+    }),
+  ),
+  buildCase('pair_dots', 'rows of the others serve again, and x may have one vector', {
+    inputs: [floats([2, 2, 1], [1, 2, 3, 4]), floats([1, 2, 2, 1], [1, 10, 100, 1000])],
+    out: [[2, 2, 1]],
+    bound: 'exact',
+    expect: [[1 + 200, 10 + 2000, 3 + 400, 30 + 4000]],
+  }),
+  buildCase('pair_dots', 'positions are added in float64', {
+    inputs: [floats([1, 3, 1], [2 ** 24, 1, -(2 ** 24)]), floats([1, 3, 1], [1, 1, 1])],
+    out: [[1, 1, 1]],
+    bound: 'exact',
+    expect: [[1]],
+  }),
+  buildCase('pair_dots', 'no positions: sums of nothing', {
+    inputs: [random('pair_dots/none', [2, 0, 3, 4]), random('pair_dots/none/a', [1, 0, 2, 4])],
+    out: [[2, 2, 3]],
+    bound: 'exact',
+    expect: [new Array<number>(12).fill(0)],
+  }),
   buildCase('project_dot', 'no rows', {
     inputs: [random('project_dot/none', [0, 5]), random('project_dot/none/dir', [5])],
     out: [[0]],

@@ -247,6 +247,14 @@ const wrongs: readonly Wrong[] = [
     code: 'bad_shape',
     at: 'edge_read.mask',
   },
+  {
+    what: 'rows that do not divide',
+    kernel: 'pair_dots',
+    inputs: [ones(3, 1, 2), ones(2, 1, 2)],
+    out: [3, 1, 1],
+    code: 'bad_shape',
+    at: 'pair_dots.other 0',
+  },
 ];
 
 test.each(wrongs)(

@@ -54,6 +54,7 @@ import { normalize } from './normalize.ts';
 import { normalizeGrad } from './normalize-grad.ts';
 import { normalizeGradScale } from './normalize-grad-scale.ts';
 import { outer } from './outer.ts';
+import { pairDots } from './pair-dots.ts';
 import { projectDot } from './project-dot.ts';
 import { repeat } from './repeat.ts';
 import { reshape } from './reshape.ts';
@@ -107,6 +108,7 @@ export const referenceKernels: { readonly [name in KernelName]: ReferenceKernel 
   edit,
   direction,
   edge_read: edgeRead,
+  pair_dots: pairDots,
   project_dot: projectDot,
   activation_grad: activationGrad,
   attention_grad: attentionGrad,
