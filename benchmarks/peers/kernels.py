@@ -1,10 +1,10 @@
 """Kernels of numpy and PyTorch, on request: a line of JSON comes in, a line of JSON goes out.
 
-hello                                   what is there, with versions and what the libraries say of themselves
-prepare {operation, family, sizes, ...} data and a first run; false where the library has no such thing
-block   {samples, warmUp}               nanoseconds of each run
-rows    {rows}                          what the last run gave at these rows, float32 and int32 in base64
-quit
+hello                                  what is there, with versions and what the libraries say of themselves
+prepare {family, sizes, dtype, entries} data and a first run; `prepared` is false where the library has no such thing,
+                                       `settings` says which call in which layout, `output` what results are rounded to
+block   {samples, warmUp, coldBytes}   nanoseconds of each run; caches are walked over before each where bytes are named
+rows    {rows}                         what the last run gave at these rows, float32 and int32 in base64
 
 Data are functions of index and stream (packages/core/src/bench/data.ts), so none are sent.
 """
@@ -13,10 +13,14 @@ import base64
 import json
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
 LIBRARY, THREADS = sys.argv[1], int(sys.argv[2])
+POOL = ThreadPoolExecutor(THREADS)
+# How the entries of the first input are spread, and whether weights are bf16: what was prepared last.
+ASKED = {"entries": "uniform", "dtype": "f32"}
 
 
 def data(shape, stream):
@@ -28,6 +32,35 @@ def data(shape, stream):
     return ((h >> np.uint32(8)).astype(np.float64) / 2**23 - 1).astype(np.float32).reshape(shape)
 
 
+def halved(array):
+    """What bf16 keeps by dropping the low half."""
+    return (array.view(np.uint32) & np.uint32(0xFFFF0000)).view(np.float32)
+
+
+def tokens(shape, stream):
+    """The first input, spread as asked."""
+    kind = ASKED["entries"]
+    if kind == "uniform":
+        return data(shape, stream)
+    if kind == "bf16":
+        return halved(data(shape, stream))
+    sums = sum(data(shape, stream + 100 * other).astype(np.float64) for other in range(12)) / 2
+    if kind == "outliers":
+        sums[:, 138::256] *= 64
+    return sums.astype(np.float32)
+
+
+class Cold:
+    """An array so large that walking through it leaves nothing in any cache, each thread a part."""
+
+    def __init__(self, size):
+        self.parts = np.array_split(np.zeros(size, np.uint8), THREADS)
+
+    def walk(self):
+        for done in [POOL.submit(np.add, part, 1, out=part) for part in self.parts]:
+            done.result()
+
+
 class Numpy:
     """Over whichever BLAS it was built with; outputs are written where they were before."""
 
@@ -36,11 +69,15 @@ class Numpy:
         return {"version": np.__version__, "settings": {"blas": f"{info.get('name')} {info.get('version')}", "threads": str(THREADS)}}
 
     def matmul(self, m, k, n):
-        x, w, out = data((m, k), 1), data((k, n), 2), np.empty((m, n), np.float32)
+        x, w, out = tokens((m, k), 1), data((k, n), 2), np.empty((m, n), np.float32)
+        if m == 1:
+            # The layout of weights in which a BLAS reads them row by row.
+            w, x, out = np.ascontiguousarray(w.T), x[0], out[0]
+            return lambda: np.dot(w, x, out=out), lambda _: (out[None], None), {"call": "dot(W[n, k], x)"}
         return lambda: np.matmul(x, w, out=out), lambda _: (out, None)
 
     def project(self, m, k, n, kept):
-        x, w, b = data((m, k), 1), data((k, n), 2), data((n,), 3)
+        x, w, b = tokens((m, k), 1), data((k, n), 2), data((n,), 3)
         full, rows = np.empty((m, n), np.float32), np.arange(m)[:, None]
 
         def run():
@@ -98,7 +135,15 @@ class Torch:
         return self.t.from_numpy(data(shape, stream))
 
     def matmul(self, m, k, n):
-        x, w = self.tensor((m, k), 1), self.tensor((k, n), 2)
+        x, w = self.t.from_numpy(tokens((m, k), 1)), self.tensor((k, n), 2)
+        if m == 1 and not self.onednn:
+            dtype = self.t.bfloat16 if ASKED["dtype"] == "bf16" else self.t.float32
+            # What bf16 drops must be dropped before, since a conversion would round.
+            w = self.t.from_numpy(halved(data((k, n), 2))) if ASKED["dtype"] == "bf16" else w
+            w, x = w.t().contiguous().to(dtype), x[0].to(dtype)
+            out = self.t.empty(n, dtype=dtype)
+            said = {"call": "torch.mv(W[n, k], x)", **({"output": "bf16"} if ASKED["dtype"] == "bf16" else {})}
+            return lambda: self.t.mv(w, x, out=out), lambda _: (out.float()[None], None), said
         if self.onednn:
             weight = self.t._C._nn.mkldnn_reorder_linear_weight(w.t().contiguous().to_mkldnn(), m) if hasattr(self.t._C._nn, "mkldnn_reorder_linear_weight") else w.t().contiguous().to_mkldnn()
             dense = x.to_mkldnn()
@@ -109,7 +154,7 @@ class Torch:
     def project(self, m, k, n, kept):
         if self.onednn:
             return None
-        x, w, b = self.tensor((m, k), 1), self.tensor((k, n), 2), self.tensor((n,), 3)
+        x, w, b = self.t.from_numpy(tokens((m, k), 1)), self.tensor((k, n), 2), self.tensor((n,), 3)
         return lambda: self.t.topk(self.t.relu(self.t.addmm(b, x, w)), kept, dim=1), lambda top: (top.values, top.indices)
 
     def attention(self, heads, positions, width):
@@ -162,7 +207,7 @@ def packed(array, dtype, rows):
 
 def main():
     library = Numpy() if LIBRARY == "numpy" else Torch(LIBRARY == "torch-onednn")
-    run = result = look = None
+    run = result = look = cold = None
     for line in sys.stdin:
         asked = json.loads(line)
         answer = {}
@@ -170,17 +215,24 @@ def main():
             if asked["kind"] == "hello":
                 answer = library.hello()
             elif asked["kind"] == "prepare":
+                ASKED.update(entries=asked["entries"], dtype=asked["dtype"])
                 made = getattr(library, asked["family"], None)
                 made = made and made(**asked["sizes"])
                 answer = {"prepared": made is not None}
                 if made:
-                    run, look = made
+                    run, look, *said = made
+                    said = dict(said[0]) if said else {}
+                    answer |= {key: said.pop(key) for key in ["output"] if key in said} | {"settings": said}
                     result = run()
             elif asked["kind"] == "block":
                 for _ in range(asked["warmUp"]):
                     result = run()
                 times = []
+                if asked["coldBytes"] and cold is None:
+                    cold = Cold(asked["coldBytes"])
                 for _ in range(asked["samples"]):
+                    if asked["coldBytes"]:
+                        cold.walk()
                     start = time.perf_counter_ns()
                     result = run()
                     times.append(time.perf_counter_ns() - start)
@@ -190,8 +242,6 @@ def main():
                 answer = {"values": packed(values, np.float32, asked["rows"])}
                 if indices is not None:
                     answer["indices"] = packed(indices, np.int32, asked["rows"])
-            elif asked["kind"] == "quit":
-                return
         except Exception as error:
             answer = {"error": f"{type(error).__name__}: {error}"[:500]}
         print(json.dumps(answer), flush=True)

@@ -30,6 +30,8 @@ export const BenchLoad = record({
   /** Time that the hypervisor gave to others since the machine started. */
   stealSeconds: maybe(finite.nonnegative()),
   clockHz: maybe(rate),
+  /** Other programs that computed meanwhile, by name alone: processors each took on average, the busiest first. */
+  foreign: maybe(list(record({ name, processors: finite.nonnegative() }), 64)),
 });
 export type BenchLoad = z.infer<typeof BenchLoad>;
 

@@ -79,6 +79,8 @@ export const BenchResult = record({
   threads: index,
   /** `hot`: run after run; `cold`: caches are walked over before each. */
   regime: z.enum(['hot', 'cold']),
+  /** The processors that everybody who took part was tied to, as the system writes them: `0-1`. */
+  cpus: maybe(name),
   /** Whether weights are brought into the layout of the kernel inside the time. */
   packing: z.enum(['inside', 'before', 'none']),
   output: z.enum(['fresh', 'reused']),

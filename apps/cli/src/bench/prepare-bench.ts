@@ -2,9 +2,16 @@ import { spawnSync } from 'node:child_process';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { TOOL_VERSION } from '@circuitscope/core';
-import { clockNow, currentLoad, measureMachine } from '@circuitscope/core/bench';
+import {
+  clockNow,
+  currentLoad,
+  foreignLoad,
+  measureMachine,
+  type ProcessTime,
+  processTimes,
+} from '@circuitscope/core/bench';
 import { chooseNative, type NativeAddon } from '@circuitscope/core/kernels';
-import { BenchEnd, BenchRun, CircuitscopeError, mustParse } from '@circuitscope/schema';
+import { BenchEnd, type BenchLoad, BenchRun, CircuitscopeError, mustParse } from '@circuitscope/schema';
 import type { Io } from '../io.ts';
 import { badOption } from '../options/index.ts';
 
@@ -46,11 +53,27 @@ export interface BenchSettings {
   readonly onProgress: (share: number, what: string) => void;
 }
 
+/** Programs and their processor times at one moment. */
+export interface Watched {
+  readonly atMs: number;
+  readonly processes: readonly ProcessTime[];
+}
+
+export const watch = (): Watched => ({ atMs: performance.now(), processes: processTimes() });
+
+/** Long enough that a program which computes has had a tick of its processor. */
+const LOOK_MS = 400;
+
+const othersSince = ({ atMs, processes }: Watched): BenchLoad['foreign'] =>
+  foreignLoad(processes, processTimes(), (performance.now() - atMs) / 1000);
+
 /** The head of a run: the machine as it is now. */
 export async function startRun(io: Io, settings: BenchSettings): Promise<BenchRun> {
   const { addon, threads, full, seed, rounds, line, onProgress } = settings;
   const startedAt = new Date().toISOString();
-  const before = currentLoad(await clockNow(addon, io.signal));
+  const quiet = watch();
+  await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+  const before = currentLoad(await clockNow(addon, io.signal), othersSince(quiet));
   const machine = await measureMachine({ addon, env: io.env, threads, full, signal: io.signal, onProgress });
   return mustParse(
     BenchRun,
@@ -69,8 +92,9 @@ export async function startRun(io: Io, settings: BenchSettings): Promise<BenchRu
   );
 }
 
-export async function endRun(io: Io, addon: NativeAddon): Promise<BenchEnd> {
-  const after = currentLoad(await clockNow(addon, io.signal));
+/** @param since what ran at the beginning of what was measured */
+export async function endRun(io: Io, addon: NativeAddon, since: Watched): Promise<BenchEnd> {
+  const after = currentLoad(await clockNow(addon, io.signal), othersSince(since));
   return mustParse(
     BenchEnd,
     { kind: 'bench_end', version: 1, endedAt: new Date().toISOString(), after },

@@ -4,6 +4,7 @@ import type { Accuracy, OutputRow } from './operation.ts';
 // of n products in any order (Jeannerod and Rump 2013), the fixed trees and polynomials as the kernels' README states them.
 
 const u = 2 ** -24;
+const uBf16 = 2 ** -8;
 const tiny = 2 ** -126;
 
 /** Collects distances as shares of their bounds; NaN is as wrong as can be. */
@@ -38,12 +39,17 @@ function product(x: Float32Array, w: Float32Array, columns: number): { sums: Flo
 }
 
 export function checkMatmul(x: Float32Array, w: Float32Array, k: number, n: number) {
-  return (rows: readonly OutputRow[]): Accuracy => {
+  return (rows: readonly OutputRow[], output?: 'bf16'): Accuracy => {
+    const rounding = output === 'bf16' ? uBf16 : 0;
     const tally = new Tally();
     for (const { row, values } of rows) {
       const { sums, sizes } = product(x.subarray(row * k, (row + 1) * k), w, n);
       for (let column = 0; column < n; column++)
-        tally.add(values[column], sums[column] as number, (k + 1) * u * (sizes[column] as number));
+        tally.add(
+          values[column],
+          sums[column] as number,
+          (k + 1) * u * (sizes[column] as number) + rounding * Math.abs(sums[column] as number),
+        );
     }
     return tally.result();
   };

@@ -2,6 +2,10 @@ import type { BenchOperation, OutputRow } from './operation.ts';
 
 /** One way to compute an operation, ready to be run. */
 export interface Prepared {
+  /** What of this operation only the one who computes it knows: which call, in which layout. */
+  readonly settings?: { readonly [name: string]: string };
+  /** Outputs that can only be had rounded to bf16. */
+  readonly output?: 'bf16';
   /** Nanoseconds of each of `samples` runs behind `warmUp` others. */
   readonly block: (samples: number, warmUp: number, signal: AbortSignal) => Promise<readonly number[]>;
   /** What the last run gave at these rows. */

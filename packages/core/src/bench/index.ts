@@ -1,13 +1,14 @@
 export { type ComparedRow, type ComparedRuns, compareRuns } from './compare-runs.ts';
 export type { Contender, Prepared, Setting } from './contender.ts';
-export { asBf16, benchData } from './data.ts';
+export { asBf16, type BenchEntries, benchData, benchEntries } from './data.ts';
 export { exportBencher, exportGithub } from './export-results.ts';
 export { type InterleaveOptions, interleave, type Played, type Player, type Watch } from './interleave.ts';
 export { currentLoad, machineFacts, steeringVariables } from './machine.ts';
 export { CLOCK_DRIFT, clockNow, measureMachine, memoryBandwidth, peakOf } from './measure-machine.ts';
 export type { Accuracy, BenchOperation, OutputRow } from './operation.ts';
 export { benchOperations, chosenOperations } from './operations.ts';
-export { ownKernel, ownPublic, programOf } from './own-kernels.ts';
+export { ownKernel, ownPublic, ownScreened, programOf } from './own-kernels.ts';
+export { foreignLoad, type ProcessTime, processTimes } from './processes.ts';
 export { percentText, rateText, reportMarkdown, timeText } from './report-markdown.ts';
 export { resultKey, runBenchmarks } from './run-benchmarks.ts';
 export { ratioOfMedians, summarise } from './summarise.ts';

@@ -131,12 +131,13 @@ export function stolenSeconds(): number | undefined {
   return ticks === undefined ? undefined : ticks / 100;
 }
 
-export function currentLoad(clockHz: number | undefined): BenchLoad {
+export function currentLoad(clockHz: number | undefined, foreign?: BenchLoad['foreign']): BenchLoad {
   const average = Number.parseFloat(read('/proc/loadavg') ?? '');
   return {
     ...given('loadAverage', Number.isFinite(average) ? average : undefined),
     ...given('stealSeconds', stolenSeconds()),
     ...given('clockHz', clockHz),
+    ...given('foreign', foreign),
   };
 }
 

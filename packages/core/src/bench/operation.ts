@@ -1,4 +1,5 @@
 import type { Attributes } from '../graph/index.ts';
+import type { BenchEntries } from './data.ts';
 
 /** The outputs of one row, as whoever computed them gives them back. */
 export interface OutputRow {
@@ -26,8 +27,9 @@ export interface OperationWeight {
 export interface OperationInput {
   readonly name: string;
   readonly shape: readonly number[];
-  /** f32: the stream of `benchData`. i32: index i holds stream·i mod `below`. */
+  /** f32: the stream of `benchEntries`. i32: index i holds stream·i mod `below`. */
   readonly stream: number;
+  readonly entries?: BenchEntries;
   readonly below?: number;
 }
 
@@ -55,6 +57,6 @@ export interface BenchOperation {
   /** What other programs need to know to do the same. */
   readonly sizes: { readonly [name: string]: number };
   readonly family: 'matmul' | 'project' | 'attention' | 'softmax' | 'layer_norm' | 'conv2d' | 'cross_entropy_grad';
-  /** Compares rows with float64 on the same data. */
-  readonly check: (rows: readonly OutputRow[]) => Accuracy;
+  /** Compares rows with float64 on the same data. `bf16` where whoever computed can only give outputs rounded to that. */
+  readonly check: (rows: readonly OutputRow[], output?: 'bf16') => Accuracy;
 }

@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import { chooseNative } from '../kernels/index.ts';
 import { checkConvolution, checkLayerNorm, checkMatmul, checkProjection, checkSoftmax } from './check-rows.ts';
-import { asBf16, benchData } from './data.ts';
-import { coldBytes, steeringVariables } from './machine.ts';
+import { asBf16, benchData, benchEntries } from './data.ts';
+import { coldBytes, machineFacts, steeringVariables } from './machine.ts';
 import { benchOperations, chosenOperations } from './operations.ts';
-import { ownKernel, ownPublic } from './own-kernels.ts';
+import { ownKernel, ownPublic, ownScreened } from './own-kernels.ts';
 
 const choice = await chooseNative();
 const reason = choice.kind === 'missing' ? ` (skipped: ${choice.reason})` : '';
@@ -26,6 +26,27 @@ describe('data', () => {
     `);
   });
 
+  test('can be spread as a bell, with dimensions that tower, or held to what bf16 holds', () => {
+    const bell = benchEntries('gaussian', 768 * 40, 1, 768);
+    const mean = bell.reduce((a, b) => a + b, 0) / bell.length;
+    const variance = bell.reduce((a, b) => a + (b - mean) ** 2, 0) / bell.length;
+    expect(Math.abs(mean)).toBeLessThan(0.02);
+    expect(Math.abs(variance - 1)).toBeLessThan(0.03);
+    const towering = benchEntries('outliers', 768 * 40, 1, 768);
+    const columns = new Set([...towering.keys()].filter((at) => towering[at] !== bell[at]).map((at) => at % 768));
+    expect([...columns].sort((a, b) => a - b)).toEqual([138, 394, 650]);
+    expect(towering[138]).toBe(64 * (bell[138] as number));
+    expect(benchEntries('bf16', 50, 1, 50)).toEqual(asBf16(benchData(50, 1)).values);
+    expect(benchEntries('uniform', 50, 1, 50)).toEqual(benchData(50, 1));
+    // What another program must make of them.
+    expect([...benchEntries('gaussian', 2, 1, 768)]).toMatchInlineSnapshot(`
+      [
+        0.693570077419281,
+        -0.2254931926727295,
+      ]
+    `);
+  });
+
   test('in bf16 are the high half of each entry', () => {
     const { bits, values } = asBf16(Float32Array.of(1, -2.5, Math.fround(1 + 2 ** -8)));
     expect([...bits]).toEqual([0x3f80, 0xc020, 0x3f80]);
@@ -41,6 +62,14 @@ describe('a check', () => {
     expect(check([{ row: 1, values: [3 + 2, -4] }])).toEqual({ maxError: 0, ofBound: 0, checked: 2 });
     for (const values of [[5, -4.001], [5], [5, Number.NaN]])
       expect(check([{ row: 1, values }]).ofBound).toBeGreaterThan(1);
+  });
+
+  test('of a product allows for outputs in bf16 where somebody can give no others, and not for more', () => {
+    const check = checkMatmul(x, w, 2, 2);
+    const near = [{ row: 1, values: [5 * (1 + 2 ** -9), -4] }];
+    expect(check(near).ofBound).toBeGreaterThan(1);
+    expect(check(near, 'bf16').ofBound).toBeLessThanOrEqual(1);
+    expect(check([{ row: 1, values: [5 * (1 + 2 ** -7), -4] }], 'bf16').ofBound).toBeGreaterThan(1);
   });
 
   test('of a projection refuses values in the wrong place, a column twice, and one that was left out', () => {
@@ -89,20 +118,23 @@ describe('the declared list', () => {
     expect(chosenOperations(['sgemm']).map(({ name }) => name)).toEqual(
       [512, 1024, 2048, 4096].map((n) => `sgemm-${n}`),
     );
-    expect(chosenOperations(['gemv-bf16', 'project-16'])).toHaveLength(2);
+    expect(chosenOperations(['gemv-bf16', 'project-128'])).toHaveLength(2);
     expect(() => chosenOperations(['sgem'])).toThrow(expect.objectContaining({ code: 'unknown_operation' }));
   });
 
   // Those that take less than a second to make and check; the others differ in size alone.
-  const small = ['sgemm-512', 'gemv-bf16', 'layer-norm', 'conv2d', 'attention'];
+  const small = ['sgemm-512', 'gemv-bf16', 'project-16-outliers', 'layer-norm', 'conv2d', 'attention'];
   test.skipIf(choice.kind === 'missing').each(chosenOperations(small))(
     `$name is right, from inside the addon and from TypeScript${reason}`,
     async (operation) => {
       if (choice.kind === 'missing') return;
       const signal = new AbortController().signal;
+      const { flags } = machineFacts(choice.addon.info(), {}).cpu;
       for (const contender of [
         ownKernel(choice.addon, 'before'),
         ownKernel(choice.addon, 'inside'),
+        ownScreened(choice.addon, 'bf16', flags),
+        ownScreened(choice.addon, 'int8', flags),
         ownPublic(choice.addon),
       ]) {
         const setting = { threads: 2, regime: 'hot' as const, coldBytes: 0 };

@@ -8,12 +8,17 @@ import {
   checkProjection,
   checkSoftmax,
 } from './check-rows.ts';
-import { asBf16, benchData } from './data.ts';
+import { asBf16, type BenchEntries, benchData, benchEntries } from './data.ts';
 import type { BenchOperation, OperationInput, OperationWeight } from './operation.ts';
 
 // The declared list. Data are made when a check or a run asks for them, never when the list is read.
 
-const f32 = (name: string, shape: readonly number[], stream: number): OperationInput => ({ name, shape, stream });
+const f32 = (
+  name: string,
+  shape: readonly number[],
+  stream: number,
+  entries: BenchEntries = 'uniform',
+): OperationInput => ({ name, shape, stream, entries });
 const weight = (name: string, shape: readonly number[], stream: number): OperationWeight => ({
   name,
   dtype: 'f32',
@@ -21,7 +26,9 @@ const weight = (name: string, shape: readonly number[], stream: number): Operati
   stream,
 });
 const size = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);
-const data = ({ shape, stream }: OperationInput | OperationWeight): Float32Array => benchData(size(shape), stream);
+const data = ({ shape, stream }: OperationWeight): Float32Array => benchData(size(shape), stream);
+const given = ({ shape, stream, entries = 'uniform' }: OperationInput): Float32Array =>
+  benchEntries(entries, size(shape), stream, shape.at(-1) ?? 1);
 const gives = (...shape: number[]) => ({ shape, dtype: 'f32' as const });
 const floats = (...shapes: (readonly number[])[]): number => 4 * shapes.reduce((sum, shape) => sum + size(shape), 0);
 
@@ -33,7 +40,8 @@ function matmul(
   more: Pick<BenchOperation, 'regimes' | 'packings'> & { readonly dtype?: 'f32' | 'bf16' },
 ): BenchOperation {
   const { dtype = 'f32' } = more;
-  const x = f32('x', [m, k], 1);
+  // What bf16 holds, so that those who take only that are given the same numbers.
+  const x = f32('x', [m, k], 1, dtype === 'bf16' ? 'bf16' : 'uniform');
   const w: OperationWeight = { name: 'W', dtype, shape: [k, n], stream: 2 };
   return {
     name,
@@ -53,20 +61,26 @@ function matmul(
     rows: m,
     rowLength: n,
     sizes: { m, k, n },
-    check: (rows) => {
+    check: (rows, output) => {
       const values = data(w);
-      return checkMatmul(data(x), dtype === 'bf16' ? asBf16(values).values : values, k, n)(rows);
+      return checkMatmul(given(x), dtype === 'bf16' ? asBf16(values).values : values, k, n)(rows, output);
     },
   };
 }
 
+const spread = { gaussian: ', Gaussian', outliers: ', Gaussian with towering dimensions' } as const;
+
 /** The first 64 active latents of each token: bias, ReLU, top-k in one pass. */
-function project(m: number, regimes: BenchOperation['regimes']): BenchOperation {
+function project(
+  m: number,
+  regimes: BenchOperation['regimes'],
+  activations: 'uniform' | keyof typeof spread = 'uniform',
+): BenchOperation {
   const [k, n, kept] = [768, 24576, 64];
-  const [x, w, b] = [f32('x', [m, k], 1), weight('W', [k, n], 2), weight('b', [n], 3)];
+  const [x, w, b] = [f32('x', [m, k], 1, activations), weight('W', [k, n], 2), weight('b', [n], 3)];
   return {
-    name: `project-${m}`,
-    title: `${m} tokens × 768 onto 24,576 directions, bias, ReLU, top 64`,
+    name: `project-${m}${activations === 'uniform' ? '' : `-${activations}`}`,
+    title: `${m} tokens × 768 onto 24,576 directions, bias, ReLU, top 64${activations === 'uniform' ? '' : spread[activations]}`,
     family: 'project',
     kernel: 'bias_act_top_k',
     attrs: { activation: 'relu', k: kept },
@@ -78,11 +92,11 @@ function project(m: number, regimes: BenchOperation['regimes']): BenchOperation 
     flops: 2 * m * k * n,
     bytes: floats([m, k], [k, n], [n], [m, kept], [m, kept]),
     regimes,
-    packings: ['before'],
+    packings: activations === 'uniform' ? ['before', 'inside'] : ['before'],
     rows: m,
     rowLength: kept,
     sizes: { m, k, n, kept },
-    check: (rows) => checkProjection(data(x), data(w), data(b), k, kept)(rows),
+    check: (rows) => checkProjection(given(x), data(w), data(b), k, kept)(rows),
   };
 }
 
@@ -108,7 +122,7 @@ function attention(heads: number, positions: number, width: number): BenchOperat
     rows: positions,
     rowLength: heads * width,
     sizes: { heads, positions, width },
-    check: (rows) => checkAttention(inputs.map(data), heads, width, scale)(rows),
+    check: (rows) => checkAttention(inputs.map(given), heads, width, scale)(rows),
   };
 }
 
@@ -132,7 +146,7 @@ function softmax(m: number, n: number): BenchOperation {
     rows: m,
     rowLength: n,
     sizes: { m, n },
-    check: (rows) => checkSoftmax(data(x), n)(rows),
+    check: (rows) => checkSoftmax(given(x), n)(rows),
   };
 }
 
@@ -156,7 +170,7 @@ function layerNorm(m: number, n: number): BenchOperation {
     rows: m,
     rowLength: n,
     sizes: { m, n },
-    check: (rows) => checkLayerNorm(data(x), data(w), data(b), eps)(rows),
+    check: (rows) => checkLayerNorm(given(x), data(w), data(b), eps)(rows),
   };
 }
 
@@ -182,7 +196,7 @@ function convolution(images: number, channels: number, side: number): BenchOpera
     rows: images * filters,
     rowLength: side * side,
     sizes: { images, channels, side, filters },
-    check: (rows) => checkConvolution(data(x), data(w), { channels, side, filters })(rows),
+    check: (rows) => checkConvolution(given(x), data(w), { channels, side, filters })(rows),
   };
 }
 
@@ -207,7 +221,7 @@ function crossEntropyGrad(m: number, n: number): BenchOperation {
     rows: m,
     rowLength: n,
     sizes: { m, n },
-    check: (rows) => checkCrossEntropyGrad(data(logits), indices(ids), data(ct), n)(rows),
+    check: (rows) => checkCrossEntropyGrad(given(logits), indices(ids), given(ct), n)(rows),
   };
 }
 
@@ -230,6 +244,10 @@ export const benchOperations: readonly BenchOperation[] = [
   project(16, ['hot', 'cold']),
   project(128, ['hot']),
   project(1024, ['hot']),
+  project(16, ['hot'], 'gaussian'),
+  project(16, ['hot'], 'outliers'),
+  project(1024, ['hot'], 'gaussian'),
+  project(1024, ['hot'], 'outliers'),
   matmul('gemv-f32', 'one token × 768 onto 24,576 directions', [1, 768, 24576], {
     regimes: ['hot', 'cold'],
     packings: ['before'],

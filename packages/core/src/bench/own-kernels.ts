@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { NativeAddon, NativeStoreHandle } from '../kernels/index.ts';
 import { nativeExecutor, type Program, type Weight } from '../plan/index.ts';
 import type { Contender, Prepared } from './contender.ts';
-import { asBf16, benchData } from './data.ts';
+import { asBf16, benchData, benchEntries } from './data.ts';
 import type { BenchOperation, OutputRow } from './operation.ts';
 import { indices } from './operations.ts';
 
@@ -44,7 +44,9 @@ export function programOf(operation: BenchOperation): Program {
 function inputsOf(operation: BenchOperation): Arrays {
   const arrays: Arrays = {};
   for (const input of operation.inputs) {
-    arrays[input.name] = input.below === undefined ? benchData(size(input.shape), input.stream) : indices(input);
+    const { entries = 'uniform', shape, stream } = input;
+    arrays[input.name] =
+      input.below === undefined ? benchEntries(entries, size(shape), stream, shape.at(-1) ?? 1) : indices(input);
   }
   return arrays;
 }
@@ -102,14 +104,37 @@ function rowsOf(operation: BenchOperation, outputs: Arrays, rows: readonly numbe
 
 /** The kernel alone, timed inside the addon: output and working memory are those of the run before. */
 export function ownKernel(addon: NativeAddon, packing: 'inside' | 'before'): Contender {
+  return {
+    ...addonContender(addon, packing),
+    name: packing === 'inside' ? 'circuitscope, packing' : 'circuitscope',
+    plays: ({ packings }) => packing === 'before' || packings.includes('inside'),
+  };
+}
+
+/** What the processor must say of itself for a screen to be more than a detour. */
+const screenFlags = { bf16: 'avx512_bf16', int8: 'avx512_vnni' } as const;
+
+/** The same projections with a first look in few bits, which changes no bit of what comes out. */
+export function ownScreened(addon: NativeAddon, screen: 'bf16' | 'int8', flags: readonly string[]): Contender {
+  const contender = addonContender(addon, 'before');
+  const isFast = contender.settings.isa === 'avx512' && flags.includes(screenFlags[screen]);
+  return {
+    ...contender,
+    name: `circuitscope, ${screen} screen`,
+    settings: { ...contender.settings, screen },
+    plays: ({ family }) => isFast && family === 'project',
+    prepare: (operation, setting) =>
+      contender.prepare({ ...operation, attrs: { ...operation.attrs, screen } }, setting),
+  };
+}
+
+function addonContender(addon: NativeAddon, packing: 'inside' | 'before'): Omit<Contender, 'name' | 'plays'> {
   const { version, isa } = addon.info();
   return {
-    name: packing === 'inside' ? 'circuitscope, packing' : 'circuitscope',
     version,
     settings: { isa, timed: 'inside the addon' },
     output: 'reused',
     packing,
-    plays: ({ packings }) => packing === 'before' || packings.includes('inside'),
     async prepare(operation, { threads, regime, coldBytes }): Promise<Prepared> {
       const files = new Files();
       const store = new addon.NativeStore();

@@ -20,6 +20,11 @@ export interface RunBenchmarks {
   /** How long one block of one implementation should take. */
   readonly blockMs?: number;
   readonly pauseMs?: number;
+  /**
+   * Ties this process, and so those it starts, to as many processors as there are threads, and names them; undefined where
+   * the system cannot.
+   */
+  readonly pin?: (threads: number) => Promise<string | undefined>;
   /** Results that are there already. */
   readonly isDone?: (key: string) => boolean;
   readonly onResult: (result: BenchResult) => void;
@@ -71,13 +76,14 @@ async function runGroup(options: RunBenchmarks, group: Group, onRound: (round: n
   const { addon, machine, signal, seed, rounds } = options;
   const { operation, threads, regime } = group;
   const entered: Entered[] = [];
+  const cpus = await options.pin?.(threads);
   try {
     for (const contender of playersOf(options, group)) {
       try {
         const prepared = await contender.prepare(operation, { threads, regime, coldBytes: coldBytes(machine) });
         entered.push({ contender, prepared });
       } catch (error) {
-        report(options, group, contender, failed(error, signal), { steal: 0, clock: 0 });
+        report(options, { ...group, cpus }, contender, failed(error, signal), { steal: 0, clock: 0 });
       }
     }
     let loopWork = 0;
@@ -114,7 +120,7 @@ async function runGroup(options: RunBenchmarks, group: Group, onRound: (round: n
     const rows = checkedRows(operation, seed);
     for (const { contender, prepared } of entered) {
       const own = played.get(contender.name) as Played;
-      const accuracy: Accuracy = operation.check(await prepared.rows(rows));
+      const accuracy: Accuracy = operation.check(await prepared.rows(rows), prepared.output);
       const loopPlayed = played.get(LOOP);
       const outcome = summarise({
         played: own,
@@ -129,7 +135,9 @@ async function runGroup(options: RunBenchmarks, group: Group, onRound: (round: n
           .map(({ contender: { name } }) => ({ name, played: played.get(name) as Played })),
         seed,
       });
-      report(options, group, contender, outcome, own.discarded);
+      const settings = { ...contender.settings, ...prepared.settings };
+      const said = prepared.output === undefined ? settings : { ...settings, outputs: prepared.output };
+      report(options, { ...group, cpus }, { ...contender, settings: said }, outcome, own.discarded);
     }
   } finally {
     for (const { prepared } of entered) await prepared.release();
@@ -143,7 +151,7 @@ function failed(error: unknown, signal: AbortSignal): BenchResult['outcome'] {
 
 function report(
   { onResult }: RunBenchmarks,
-  { operation, threads, regime }: Group,
+  { operation, threads, regime, cpus }: Group & { readonly cpus: string | undefined },
   { name, version, settings, packing, output }: Contender,
   outcome: BenchResult['outcome'],
   discarded: BenchResult['discarded'],
@@ -157,6 +165,7 @@ function report(
     implementation: { name, settings, ...(version === undefined ? {} : { version }) },
     threads,
     regime,
+    ...(cpus === undefined ? {} : { cpus }),
     packing: operation.packings.includes('none') ? 'none' : packing,
     output,
     flops: operation.flops,

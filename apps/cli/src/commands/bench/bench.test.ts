@@ -75,6 +75,7 @@ describe('a mistake is one line and exit code 1', () => {
     ['half a thread', ['kernels', '--only', 'softmax', '--threads', '0.5'], '--threads must be numbers from 1 to 256'],
     ['an unknown peer', ['kernels', '--only', 'softmax', '--peers', 'blas'], '--peers must be some of numpy'],
     ['a peer without its Python', ['kernels', '--peers', 'numpy'], 'numpy cannot take part: CIRCUITSCOPE_PYTHON'],
+    ['a runtime that is not installed', ['kernels', '--peers', 'onnxruntime'], 'onnxruntime cannot take part:'],
     ['one round', ['kernels', '--rounds', '1'], '--rounds must be a whole number from 2'],
     ['an unknown form', ['report', 'run.jsonl', '--as', 'xml'], '--as must be one of'],
   ])('%s', async (_, words, message) => {

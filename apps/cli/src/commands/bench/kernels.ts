@@ -4,26 +4,33 @@ import {
   benchOperations,
   type Contender,
   chosenOperations,
+  machineFacts,
   ownKernel,
   ownPublic,
+  ownScreened,
   percentText,
   rateText,
   resultKey,
   runBenchmarks,
   timeText,
 } from '@circuitscope/core/bench';
-import type { BenchResult, BenchSection } from '@circuitscope/schema';
+import { type BenchResult, type BenchSection, CircuitscopeError } from '@circuitscope/schema';
 import { benchAppender, readBenchFile } from '../../bench/bench-file.ts';
-import { benchAddon, endRun, startRun, threadCounts } from '../../bench/prepare-bench.ts';
-import { type PythonPeer, pythonContender, pythonPeers } from '../../bench/python-peer.ts';
+import { peerContender } from '../../bench/peer-contender.ts';
+import { type Peer, peerNames, peers, peersNamed } from '../../bench/peers.ts';
+import { pinning } from '../../bench/pin-processors.ts';
+import { benchAddon, endRun, startRun, threadCounts, watch } from '../../bench/prepare-bench.ts';
 import { command } from '../../command.ts';
 import { documentOf } from '../../examine/document-of.ts';
+import type { Io } from '../../io.ts';
 import { badOption, integer, list, shared, text, withDefault } from '../../options/index.ts';
-import { note, print, progress, type Style, styleFor, table } from '../../output/index.ts';
+import { note, numbers, print, progress, type Style, styleFor, table } from '../../output/index.ts';
 
 export const kernels = command({
   summary: 'time the kernels on a declared list of shapes, beside each other, checked against float64',
-  details: `Those who can do an operation take turns, in an order drawn anew each round, together with the loop of multiply-adds that is the peak at that very time. Blocks during which the hypervisor took time away or the clock moved by more than 3 % are discarded, counted and repeated. Medians come with quartile distances, ratios with bootstrap intervals over rounds. A result that is not right has no time.
+  details: `Those who can do an operation take turns, in an order drawn anew each round, together with the loop of multiply-adds that is the peak at that very time. Blocks during which the hypervisor took time away or the clock moved by more than 3 % are discarded, counted and repeated. Medians come with quartile distances, ratios with bootstrap intervals over rounds. A result that is not right has no time. Everybody is tied to as many processors as there are threads where the system has taskset, and variables that steer linear algebra libraries are unset for the others.
+
+With --peers other programs take part, each in a process of its own, none of them needed otherwise: numpy, torch and torch-onednn from the Python that CIRCUITSCOPE_PYTHON names; onnxruntime where CIRCUITSCOPE_ONNXRUNTIME names a folder in which npm install onnxruntime-node was run; the crates gemm, matrixmultiply and gemmkit once cargo build --release --locked was run in benchmarks/peers/crates.
 
 Operations: ${benchOperations.map(({ name }) => name).join(', ')}.
 
@@ -31,10 +38,7 @@ With --out each result is appended as a JSON line when it is there; the same com
   options: {
     only: list('NAME,…', 'only these operations, or those that begin so: sgemm, project-128'),
     threads: list('N,N', 'numbers of threads (default: 1, and one per core)'),
-    peers: list(
-      'NAME,…',
-      `programs to compare with, from the Python in CIRCUITSCOPE_PYTHON: ${pythonPeers.join(', ')}`,
-    ),
+    peers: list('NAME,…', `programs to compare with: ${peerNames.join(', ')}; or all, for those that are here`),
     rounds: withDefault(integer('N', 'rounds of turns', { min: 2, max: 1000 }), 12),
     seed: shared.seed,
     out: text('FILE', 'append results to this file of JSON lines'),
@@ -42,6 +46,8 @@ With --out each result is appended as a JSON line when it is there; the same com
   examples: [
     { line: 'circuitscope bench kernels --out run.jsonl', about: 'everything, some minutes' },
     { line: 'circuitscope bench kernels --only project-1024 --threads 1', about: 'one operation' },
+    { line: 'circuitscope bench kernels --peers all --out run.jsonl', about: 'beside every peer that is here' },
+    { line: 'circuitscope bench kernels --only gemv --peers torch,gemmkit', about: 'beside two of them' },
     { line: 'circuitscope bench kernels --only sgemm --json > sgemm.json', about: 'for another program' },
   ],
   run: async (options, io, line) => {
@@ -50,11 +56,20 @@ With --out each result is appended as a JSON line when it is there; the same com
     const threads = threadCounts(options.threads, addon);
     const earlier =
       options.out !== undefined && existsSync(resolve(io.cwd, options.out)) ? readBenchFile(options.out, io) : [];
-    const contenders: Contender[] = [ownKernel(addon, 'before'), ownKernel(addon, 'inside'), ownPublic(addon)];
-    for (const peer of peersOf(options.peers)) contenders.push(await pythonContender(peer, io));
+    const { flags } = machineFacts(addon.info(), io.env).cpu;
+    const contenders: Contender[] = [
+      ownKernel(addon, 'before'),
+      ownKernel(addon, 'inside'),
+      ownScreened(addon, 'bf16', flags),
+      ownScreened(addon, 'int8', flags),
+      ownPublic(addon),
+      ...(await peersOf(options.peers, io)),
+    ];
     const results: BenchResult[] = [];
     const section = await (async (): Promise<BenchSection> => {
       using bar = progress(io, 'measuring the machine');
+      using pinned = pinning();
+      const since = watch();
       const run = await startRun(io, {
         addon,
         threads,
@@ -76,6 +91,7 @@ With --out each result is appended as a JSON line when it is there; the same com
         rounds: options.rounds,
         seed: options.seed,
         signal: io.signal,
+        pin: pinned.pin,
         isDone: (key) => done.has(key),
         onResult: (result) => {
           results.push(result);
@@ -83,10 +99,12 @@ With --out each result is appended as a JSON line when it is there; the same com
         },
         onProgress: (share, what) => bar.update(0.05 + 0.95 * share, what),
       });
-      const end = await endRun(io, addon);
+      const end = await endRun(io, addon, since);
       append(end);
       return { run, results, end };
     })();
+    const others = othersText(section);
+    if (others !== '' && results.length > 0) note(io, others);
     if (results.length === 0 && earlier.length > 0)
       note(io, `${options.out} holds all of it already; choose another file to measure again.`);
     const document = {
@@ -99,12 +117,36 @@ With --out each result is appended as a JSON line when it is there; the same com
   },
 });
 
-function peersOf(given: readonly string[] = []): readonly PythonPeer[] {
-  return given.map((word) => {
-    const peer = pythonPeers.find((name) => name === word);
-    if (peer) return peer;
-    throw badOption('--peers', `some of ${pythonPeers.join(', ')}`, word);
+/** A peer that is named must be here; of all of them, those that are not are told and left out. */
+async function peersOf(given: readonly string[] = [], io: Io): Promise<readonly Contender[]> {
+  const contenders: Contender[] = [];
+  if (given.includes('all')) {
+    for (const peer of peers) {
+      try {
+        contenders.push(await peerContender(peer, io));
+      } catch (error) {
+        if (!(error instanceof CircuitscopeError)) throw error;
+        note(io, error.message);
+      }
+    }
+    return contenders;
+  }
+  const wanted = given.flatMap((word): readonly Peer[] => {
+    const found = peersNamed(word);
+    if (found.length > 0) return found;
+    throw badOption('--peers', `some of ${peerNames.join(', ')}, or all`, word);
   });
+  for (const peer of new Set(wanted)) contenders.push(await peerContender(peer, io));
+  return contenders;
+}
+
+/** What may have disturbed the run, in a sentence; empty where nothing is known to. */
+function othersText({ run, end }: BenchSection): string {
+  const foreign = end?.after.foreign ?? [];
+  const load = [run.before.loadAverage, end?.after.loadAverage].map((value) => value ?? '?').join(' before, ');
+  if (foreign.length === 0) return '';
+  const named = foreign.slice(0, 5).map(({ name, processors }) => `${name} ${numbers.fixed(processors, 2)}`);
+  return `Others computed meanwhile (load average ${load} after; processors each took): ${named.join(', ')}.`;
 }
 
 /** What an earlier run on the same machine has a time for. */
