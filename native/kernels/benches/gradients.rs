@@ -68,15 +68,15 @@ fn main() {
                 &shape,
                 threads,
                 [work; 2],
-                &mut || linear(&ctx, &x, rows, &packed, None, &mut out).unwrap(),
-                &mut || linear(&ctx, &ct, rows, &other, None, &mut back).unwrap(),
+                &mut || linear(&ctx, &x, rows, &packed, Linear::default(), &mut out).unwrap(),
+                &mut || linear(&ctx, &ct, rows, &other, Linear::default(), &mut back).unwrap(),
             );
             against(
                 "linear_grad_weight",
                 &shape,
                 threads,
                 [work; 2],
-                &mut || linear(&ctx, &x, rows, &packed, None, &mut out).unwrap(),
+                &mut || linear(&ctx, &x, rows, &packed, Linear::default(), &mut out).unwrap(),
                 &mut || linear_grad_weight(&ctx, &x, &ct, [1, k, n], &mut grad).unwrap(),
             );
             let mut spare = None;

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::epilogue::Epilogue;
 use crate::error::KernelError;
 use crate::half::Dtype;
 use crate::isa::Isa;
@@ -74,6 +75,23 @@ pub fn matmul(
     matmul_part(ctx, a, w, Part { k: 0..w.k(), n: 0..w.n() }, bias, c)
 }
 
+/// C = function(beta · onto + alpha · (A · W + bias)): the chains and the bias of [`matmul`], then what [`Epilogue`] says, with
+/// the bits of the steps one after the other. What stood in C is never read.
+pub fn matmul_then(
+    ctx: &Context<'_>,
+    a: Rows<'_>,
+    w: &PackedMatrix,
+    bias: Option<&[f32]>,
+    then: Epilogue<'_>,
+    c: RowsMut<'_>,
+) -> Result<(), KernelError> {
+    if let Some(onto) = then.addend() {
+        same("rows of what a product is added to", a.rows, onto.rows)?;
+        check_rows(onto, w.n())?;
+    }
+    part_then(ctx, a, w, Part { k: 0..w.k(), n: 0..w.n() }, bias, then, c)
+}
+
 /// As [`matmul`] with the rows `part.k` and columns `part.n` of W. A column's chain is the one that it has in the
 /// product with all columns.
 pub fn matmul_part(
@@ -82,6 +100,18 @@ pub fn matmul_part(
     w: &PackedMatrix,
     part: Part,
     bias: Option<&[f32]>,
+    c: RowsMut<'_>,
+) -> Result<(), KernelError> {
+    part_then(ctx, a, w, part, bias, Epilogue::default(), c)
+}
+
+fn part_then(
+    ctx: &Context<'_>,
+    a: Rows<'_>,
+    w: &PackedMatrix,
+    part: Part,
+    bias: Option<&[f32]>,
+    then: Epilogue<'_>,
     c: RowsMut<'_>,
 ) -> Result<(), KernelError> {
     check_range("k range of a packed matrix", &part.k, w.k())?;
@@ -93,7 +123,7 @@ pub fn matmul_part(
     let b = w.stored().as_ptr().wrapping_add(part.k.start * row_bytes);
     let source = Source { dtype: w.dtype(), b, panel_step: w.k() * row_bytes, b_step: row_bytes };
     // SAFETY: every panel of `w` has k rows of nr elements, and the ranges were checked against its size.
-    unsafe { rows_times_panels(ctx, a, source, part.k.len(), part.n, bias, c) }
+    unsafe { rows_times_panels(ctx, a, source, part.k.len(), part.n, bias, then, c) }
 }
 
 /// C[m, i] = A[m, k] · W[:, columns[i]] + bias[i]: the chains that [`matmul`] gives those columns.
@@ -126,7 +156,7 @@ pub fn matmul_columns(
             let data = c.data.get_mut(group * nr..).unwrap_or_default();
             let c = RowsMut { data, rows: c.rows, step: c.step };
             // SAFETY: `panel` has k rows of nr floats and the columns fit in this one panel.
-            unsafe { rows_times_panels(ctx, a, source, k, 0..columns.len(), bias, c) }
+            unsafe { rows_times_panels(ctx, a, source, k, 0..columns.len(), bias, Epilogue::default(), c) }
         });
         gathered.ok_or(KernelError::TooLarge { what: "gathered columns" })??;
     }
@@ -186,7 +216,8 @@ pub(crate) fn check_output(
 }
 
 /// # Safety
-/// Every panel that holds a column of `columns` has `k` rows of `nr` readable elements.
+/// What `then` adds has a row for each row of A and a column for each of `columns`. Every panel that holds one of those has `k` rows of `nr` readable elements.
+#[allow(clippy::too_many_arguments)]
 unsafe fn rows_times_panels(
     ctx: &Context<'_>,
     a: Rows<'_>,
@@ -194,6 +225,7 @@ unsafe fn rows_times_panels(
     k: usize,
     columns: Range<usize>,
     bias: Option<&[f32]>,
+    then: Epilogue<'_>,
     c: RowsMut<'_>,
 ) -> Result<(), KernelError> {
     check_rows(a, k)?;
@@ -227,17 +259,23 @@ unsafe fn rows_times_panels(
             onto: false,
             cancel: ctx.cancel,
         };
+        let c_rows = SharedFloats::new(c_start.wrapping_add(start * c.step));
+        let finish = |rows: Range<usize>, columns: Range<usize>| {
+            // SAFETY: C was checked and is held uniquely by this call, and no two tasks of a sweep share a tile.
+            unsafe { then.finish_block(ctx.isa, (&c_rows, c.step), start, rows, columns) };
+        };
+        let finish: Option<&Finish<'_>> = if then.is_nothing() { None } else { Some(&finish) };
         if rows == 1 {
             // One row is its own packed form.
             let row = if k == 0 { &[] } else { &a.data[start * a.step..start * a.step + k] };
             // SAFETY: C was checked and is held uniquely by this call; the panels are the caller's promise.
-            unsafe { spread(&sweep(row.as_ptr()), threads) };
+            unsafe { spread_then(&sweep(row.as_ptr()), threads, finish) };
         } else {
             let len = rows.checked_mul(k).ok_or(KernelError::TooLarge { what: "packed rows" })?;
             with_scratch(len, |packed| {
                 pack_rows(ctx.isa, a, start, blocks, k, threads, packed);
                 // SAFETY: as for one row; `packed` holds rows * k floats.
-                unsafe { spread(&sweep(packed.as_ptr()), threads) };
+                unsafe { spread_then(&sweep(packed.as_ptr()), threads, finish) };
             })
             .ok_or(KernelError::TooLarge { what: "packed rows" })?;
         }
@@ -341,6 +379,18 @@ impl PackedRows<'_> {
 /// # Safety
 /// As [`Sweep::group`], for all blocks and panels.
 pub(crate) unsafe fn spread(sweep: &Sweep<'_>, threads: usize) {
+    // SAFETY: the caller's promise.
+    unsafe { spread_then(sweep, threads, None) }
+}
+
+/// Called with the rows and columns of C, counted from its first, whose chains are whole.
+type Finish<'a> = dyn Fn(Range<usize>, Range<usize>) + Sync + 'a;
+
+/// As [`spread`], and hands each group of tiles over before the next one pushes it out of the cache.
+///
+/// # Safety
+/// As [`spread`].
+unsafe fn spread_then(sweep: &Sweep<'_>, threads: usize, finish: Option<&Finish<'_>>) {
     let panels = sweep.panels();
     let row_groups = sweep.blocks.count.div_ceil(GROUP_BLOCKS);
     // About four tasks a thread, so that a thread that was held up does not hold up the rest.
@@ -352,8 +402,15 @@ pub(crate) unsafe fn spread(sweep: &Sweep<'_>, threads: usize) {
         let first_block = row_group * GROUP_BLOCKS;
         let first_panel = panels.start + column_group * width;
         let blocks = first_block..sweep.blocks.count.min(first_block + GROUP_BLOCKS);
+        let last_panel = panels.end.min(first_panel + width);
         // SAFETY: the caller vouches for all blocks and panels; no two tasks share a tile.
-        unsafe { sweep.group(blocks, first_panel..panels.end.min(first_panel + width)) };
+        unsafe { sweep.group(blocks.clone(), first_panel..last_panel) };
+        if let Some(finish) = finish.filter(|_| !sweep.cancel.is_some_and(|flag| flag.load(Ordering::Relaxed))) {
+            let (wanted, nr) = (&sweep.columns, sweep.micro.nr);
+            let columns =
+                wanted.start.max(first_panel * nr) - wanted.start..wanted.end.min(last_panel * nr) - wanted.start;
+            finish(sweep.blocks.range(blocks.start).start..sweep.blocks.range(blocks.end - 1).end, columns);
+        }
     });
 }
 

@@ -1,6 +1,7 @@
 //! CPU kernels of Circuitscope. No N-API here; `README.md` beside `src` lists what each kernel promises.
 
 pub mod bmm;
+pub mod epilogue;
 pub mod error;
 pub mod exec;
 pub mod gemm;

@@ -152,3 +152,44 @@ fn views_that_reach_outside_or_results_that_overlap_are_errors() {
         assert!(matches!(run(good, batch, row), Err(KernelError::Overlap { .. })), "{batch:?} {row}");
     }
 }
+
+/// AB, AᵀB, ABᵀ and AᵀBᵀ, each dense and as a view with gaps, in a batch of batches.
+#[test]
+fn the_four_transposes_of_strided_views_are_the_chains() {
+    let mut random = Random(9);
+    for (outer, inner, m, n, k) in [(1, 1, 1, 1, 1), (2, 3, 7, 9, 5), (1, 2, 65, 33, 64), (3, 1, 13, 70, 40)] {
+        for gap in [0, 3] {
+            for (a_transposed, b_transposed) in [(false, false), (true, false), (false, true), (true, true)] {
+                // Rows and columns as they lie in memory, and how many floats one matrix takes.
+                let strides = |rows: usize, columns: usize, transposed: bool| match transposed {
+                    false => (columns + gap, 1, rows * (columns + gap)),
+                    true => (1, rows + gap, columns * (rows + gap)),
+                };
+                let (a_row, a_column, a_size) = strides(m, k, a_transposed);
+                let (b_row, b_column, b_size) = strides(k, n, b_transposed);
+                let (a_data, b_data) =
+                    (mixed(&mut random, outer * inner * a_size), random.floats(outer * inner * b_size));
+                let a =
+                    Batch { data: &a_data, batch: [inner * a_size, a_size], share: 1, row: a_row, column: a_column };
+                let b =
+                    Batch { data: &b_data, batch: [inner * b_size, b_size], share: 1, row: b_row, column: b_column };
+                let (sizes, c_row) = (Sizes { m, n, k }, n + gap);
+                fn output(data: &mut [f32], [inner, m, row]: [usize; 3]) -> BatchMut<'_> {
+                    BatchMut { data, batch: [inner * m * row, m * row], row }
+                }
+                let places = [inner, m, c_row];
+                let untouched = vec![7.0; outer * inner * m * c_row];
+                let mut wanted = untouched.clone();
+                oracle([outer, inner], sizes, a, b, &mut output(&mut wanted, places), Zeros::Multiply);
+                for isa in Isa::available() {
+                    for threads in THREADS {
+                        let mut got = untouched.clone();
+                        bmm(&ctx(isa, threads), [outer, inner], sizes, a, b, output(&mut got, places), Zeros::Multiply)
+                            .unwrap();
+                        assert!(same_bits(&got, &wanted), "{isa:?} {threads} {a_transposed} {b_transposed} {gap}");
+                    }
+                }
+            }
+        }
+    }
+}

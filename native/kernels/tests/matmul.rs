@@ -7,6 +7,7 @@ use circuitscope_kernels::error::KernelError;
 use circuitscope_kernels::gemm::{Context, Part, matmul, matmul_columns, matmul_part};
 use circuitscope_kernels::half::{Bf16, Dtype, F16};
 use circuitscope_kernels::isa::Isa;
+use circuitscope_kernels::ops::{ActivationFunction as Function, Linear, activation, linear};
 use circuitscope_kernels::pack::{MatrixSource, PackedMatrix};
 use support::*;
 
@@ -321,4 +322,71 @@ fn callers_that_compute_at_the_same_time_get_their_own_bits() {
             });
         }
     });
+}
+
+/// An epilogue as separate steps: bias and chain, times alpha, plus beta · onto in one rounding, then the function.
+#[test]
+fn an_epilogue_has_the_bits_of_its_steps() {
+    let mut random = Random(31);
+    let functions = [Function::GeluTanh, Function::GeluErf, Function::Silu, Function::Relu].map(Some);
+    for (m, k, n) in [(1, 7, 33), (5, 1, 8), (13, 65, 130), (70, 40, 300), (0, 3, 4), (3, 0, 5), (2, 9000, 40)] {
+        let (x, w, bias) = (mixed(&mut random, m * k), random.floats(k * n), random.floats(n));
+        let onto = mixed(&mut random, m * n);
+        for (alpha, beta) in [(1.0, 0.0), (1.0, 1.0), (0.3, -1.7), (-2.5, 0.0), (0.0, 1.0)] {
+            for function in functions.into_iter().chain([None]) {
+                let portable = ctx(Isa::Portable, 1);
+                let mut wanted = naive([m, k, n], &x, &w, Some(&bias));
+                for (value, onto) in wanted.iter_mut().zip(&onto) {
+                    *value *= alpha;
+                    *value = if beta == 0.0 { *value } else { f32::mul_add(beta, *onto, *value) };
+                }
+                if let Some(function) = function {
+                    let before = wanted.clone();
+                    activation(&portable, function, &before, &mut wanted).unwrap();
+                }
+                for isa in Isa::available() {
+                    let packed = pack(isa, &w, k, n);
+                    for threads in THREADS {
+                        let then = Linear { bias: Some(&bias), alpha, beta, onto: Some(&onto), function };
+                        let got = filled(m * n, |out| linear(&ctx(isa, threads), &x, m, &packed, then, out).unwrap());
+                        assert!(same_bits(&got, &wanted), "{isa:?} {threads} {alpha} {beta} {function:?}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The chain's n roundings, one of the bias, one of alpha, one of the fused step, against exact arithmetic.
+#[test]
+fn alpha_and_beta_stay_within_their_roundings() {
+    let (m, k, n, u) = (7, 333, 29, 2f64.powi(-24));
+    let mut random = Random(32);
+    let (x, w, bias, onto) = (random.floats(m * k), random.floats(k * n), random.floats(n), random.floats(m * n));
+    let (alpha, beta) = (0.37f32, -1.31f32);
+    for isa in Isa::available() {
+        let then = Linear { bias: Some(&bias), alpha, beta, onto: Some(&onto), function: None };
+        let got = filled(m * n, |out| linear(&ctx(isa, 2), &x, m, &pack(isa, &w, k, n), then, out).unwrap());
+        for (at, got) in got.iter().enumerate() {
+            let terms = (0..k).map(|i| f64::from(x[at / n * k + i]) * f64::from(w[i * n + at % n]));
+            let start = (f64::from(bias[at % n]), f64::from(bias[at % n]).abs());
+            let (exact, absolute) = terms.fold(start, |(sum, abs), term| (sum + term, abs + term.abs()));
+            let added = f64::from(beta) * f64::from(onto[at]);
+            let (exact, absolute) = (f64::from(alpha) * exact + added, f64::from(alpha).abs() * absolute + added.abs());
+            assert!((f64::from(*got) - exact).abs() <= (k + 3) as f64 * u * absolute);
+        }
+    }
+}
+
+#[test]
+fn with_beta_zero_what_stands_there_is_never_read() {
+    for isa in Isa::available() {
+        let packed = pack(isa, &[2.0, 3.0], 1, 2);
+        let then = Linear { beta: 0.0, onto: Some(&[f32::NAN; 2]), ..Linear::default() };
+        let got = filled(2, |out| linear(&ctx(isa, 1), &[1.0], 1, &packed, then, out).unwrap());
+        assert!(same_bits(&got, &[2.0, 3.0]));
+        let short = Linear { beta: 1.0, onto: Some(&[0.0]), ..Linear::default() };
+        let refused = linear(&ctx(isa, 1), &[1.0], 1, &packed, short, &mut [0.0; 2]);
+        assert!(matches!(refused, Err(KernelError::Shape { what: "onto of linear", expected: 2, got: 1 })));
+    }
 }

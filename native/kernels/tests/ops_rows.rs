@@ -318,8 +318,9 @@ fn rows_of_a_batch_do_not_know_of_each_other() {
             let ctx = ctx(isa, threads);
             let normal =
                 filled(x.len(), |out| norm(&ctx, whole, x, NormOut { out, scale: None, normalized: None }).unwrap());
-            let logits =
-                filled(rows * pos * vocabulary, |out| linear(&ctx, &normal, rows * pos, &packed, None, out).unwrap());
+            let logits = filled(rows * pos * vocabulary, |out| {
+                linear(&ctx, &normal, rows * pos, &packed, Linear::default(), out).unwrap()
+            });
             let z = filled(x.len(), |z| {
                 attention(
                     &ctx,
@@ -359,7 +360,10 @@ fn products_by_head_and_by_column_are_parts_of_the_whole() {
             let logits = naive([tokens, k, n], &first, &w, Some(&bias));
             for threads in THREADS {
                 let ctx = ctx(isa, threads);
-                let whole = filled(tokens * n, |out| linear(&ctx, &first, tokens, &packed, Some(&bias), out).unwrap());
+                let whole = filled(tokens * n, |out| {
+                    linear(&ctx, &first, tokens, &packed, Linear { bias: Some(&bias), ..Linear::default() }, out)
+                        .unwrap()
+                });
                 assert!(same_bits(&whole, &logits));
                 let by_head =
                     filled(tokens * n, |out| head_linear(&ctx, &x, tokens, heads, &packed, Some(&bias), out).unwrap());

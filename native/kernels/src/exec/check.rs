@@ -131,12 +131,18 @@ pub(crate) fn check_step(
             shapes.fit_vector(0, s.of('n'))?;
             shapes.fit_outputs(s, &[".n"])?;
         }
-        Kernel::Linear { transposed } => {
+        Kernel::Linear { transposed, beta, .. } => {
             shapes.fit_matrix(s, if *transposed { "NK" } else { "KN" })?;
             shapes.fit_vector(1, s.of('N'))?;
             let rows = leading_rows("in[0]", shapes.input(0).unwrap_or_default(), s.of('K'))?;
             let out = leading_rows("out[0]", shapes.output(0).unwrap_or_default(), s.of('N'))?;
             equal("the number of rows of out[0]", rows, out)?;
+            if *beta != 0.0 && shapes.input(1).is_none() {
+                return Err("beta is a factor of in[1], which is left out".into());
+            }
+            if let Some(onto) = shapes.input(1) {
+                equal("the number of rows of in[1]", rows, leading_rows("in[1]", onto, s.of('N'))?)?;
+            }
             s.set('R', rows)?;
         }
         Kernel::HeadLinear { transposed: true } => {

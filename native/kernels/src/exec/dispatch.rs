@@ -110,9 +110,16 @@ pub(super) fn run_kernel(
             let normalized = lengths[2].map(|length| third.floats_mut(length));
             ops::norm(ctx, norm, v.floats(0), ops::NormOut { out, scale, normalized })
         }
-        Kernel::Linear { transposed } => {
+        Kernel::Linear { transposed, alpha, beta, function } => {
             let bias = v.vector(1)?;
-            ops::linear(ctx, v.floats(0), size('R'), &*v.matrix(ctx, *transposed)?, floats_of(&bias), out)
+            let linear = ops::Linear {
+                bias: floats_of(&bias),
+                alpha: *alpha,
+                beta: *beta,
+                onto: v.maybe_floats(1),
+                function: *function,
+            };
+            ops::linear(ctx, v.floats(0), size('R'), &*v.matrix(ctx, *transposed)?, linear, out)
         }
         // Transposed, a head reads its own rows of Wᵀ: what head_result does.
         Kernel::HeadLinear { transposed: true } => {

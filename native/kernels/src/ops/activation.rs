@@ -3,6 +3,7 @@ use super::per_isa::per_isa;
 use super::split::{expect_len, fill_rows};
 use crate::error::KernelError;
 use crate::gemm::Context;
+use crate::isa::Isa;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Function {
@@ -50,17 +51,23 @@ per_isa! {
     }
 }
 
+impl Function {
+    /// From a row to a row.
+    pub(super) fn on_rows(self) -> fn(Isa, &mut [f32], &[f32]) {
+        match self {
+            Function::GeluTanh => gelu_tanh,
+            Function::GeluErf => gelu_erf,
+            Function::Silu => silu,
+            Function::Relu => relu,
+        }
+    }
+}
+
 /// The function on every entry. NaN stays NaN; the smooth ones give NaN at −∞ (∞·0). relu is exact, the others are
 /// bounded by 8u·|x|, and 2^-149 absolute.
 pub fn activation(ctx: &Context<'_>, function: Function, x: &[f32], out: &mut [f32]) -> Result<(), KernelError> {
     expect_len("x of activation", x.len(), &[out.len()])?;
     fill_rows(ctx, out.len(), 16, [(out, 1)], &|rows, [out]| {
-        let apply = match function {
-            Function::GeluTanh => gelu_tanh,
-            Function::GeluErf => gelu_erf,
-            Function::Silu => silu,
-            Function::Relu => relu,
-        };
-        apply(ctx.isa, out, &x[rows]);
+        function.on_rows()(ctx.isa, out, &x[rows]);
     })
 }

@@ -116,7 +116,7 @@ pub use head_result::head_result;
 pub use head_result_grad::head_result_grad;
 pub use head_result_grad_weight::head_result_grad_weight;
 pub use jump_relu::jump_relu;
-pub use linear::linear;
+pub use linear::{Linear, linear};
 pub use linear_grad_weight::linear_grad_weight;
 pub use max_pool2d::{max_pool2d, max_pool2d_grad};
 pub use mix::mix;

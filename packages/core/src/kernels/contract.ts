@@ -99,10 +99,20 @@ export const kernels = {
     attrs: { kind: normKind, eps: number },
   },
   linear: {
-    inputs: [f32('x', '[…, K]; the trailing sizes multiply to K; to N where transposed')],
+    inputs: [
+      f32('x', '[…, K]; the trailing sizes multiply to K; to N where transposed'),
+      perhaps(f32('onto', 'as out')),
+    ],
     params: [matrix('W', '[K, N]'), perhaps(vector('b', '[N]; [K] where transposed'))],
     outputs: [f32('out', '[…, N]; the trailing sizes multiply to N; to K where transposed')],
-    attrs: { transposed },
+    // fn(beta·onto + alpha·(x·W + b)), with the bits of its steps: the chain, the bias, times alpha, beta·onto fused onto it,
+    // and fn, each rounded. Left out they are 1, 0 and nothing; where beta is 0 `onto` is not read.
+    attrs: {
+      transposed,
+      alpha: { ...number, optional: true },
+      beta: { ...number, optional: true },
+      fn: { type: activationFunction.type, optional: true },
+    },
   },
   head_linear: {
     inputs: [f32('x', '[R, P, H, K], or [R, P, H, d] where transposed')],

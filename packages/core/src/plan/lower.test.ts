@@ -41,7 +41,39 @@ describe('a program', () => {
       expect(count(blind, kernel)).toBe(0);
     }
     const all = listSites(smallModels.gpt2().graph).map(({ site }): Readout => ({ kind: 'capture', at: { site } }));
-    expect(kernels(programOf('gpt2', [[]], all))).toEqual(kernels(blind));
+    const looked = programOf('gpt2', [[]], all);
+    for (const kernel of ['norm', 'attention']) expect(count(looked, kernel)).toBe(count(blind, kernel));
+  });
+
+  test('a product takes its activation along, and the stream that it is added to, where nobody sees it alone', () => {
+    const blind = programOf('gpt2', [[]]);
+    const withAttr = (program: Program, name: string) =>
+      program.steps.filter(({ kernel, attrs }) => kernel === 'linear' && attrs[name] !== undefined);
+    // Of two layers: the activation of each MLP, and what attention and MLP add to the stream. Embeddings are a sum.
+    expect(withAttr(blind, 'fn')).toHaveLength(2);
+    expect(withAttr(blind, 'beta').map(({ in: inputs }) => inputs.length)).toEqual([2, 2, 2, 2]);
+    expect([count(blind, 'activation'), count(blind, 'sum')]).toEqual([0, 1]);
+    const seen = programOf('gpt2', [[]], [logits, { kind: 'capture', at: { site: 'blocks.0.mlp.hook_pre' } }]);
+    expect([withAttr(seen, 'fn').length, count(seen, 'activation')]).toEqual([1, 1]);
+    const halved: GraphIntervention = {
+      kind: 'write',
+      at: { site: 'blocks.1.hook_mlp_out' },
+      op: 'scale',
+      value: { kind: 'const', value: 0.5 },
+    };
+    expect([
+      withAttr(programOf('gpt2', [[halved]]), 'beta').length,
+      count(programOf('gpt2', [[halved]]), 'sum'),
+    ]).toEqual([3, 2]);
+    // The slope is read from what the activation reads.
+    const readouts: Readout[] = [
+      {
+        kind: 'gradient',
+        of: [{ kind: 'loss', reduce: 'mean' }],
+        wrt: { kind: 'site', at: { site: 'blocks.0.hook_resid_pre' } },
+      },
+    ];
+    expect(withAttr(programOf('gpt2', [[]], readouts), 'fn')).toHaveLength(0);
   });
 
   test('fuses what happens on scores too, there and back, where it stands in the order of the one step', () => {

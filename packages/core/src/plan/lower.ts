@@ -5,7 +5,8 @@ import type { Program, Step } from './program.ts';
 // From nodes to steps. What differs between variants runs once per variant and example ('rows'), cotangents once per
 // target, variant and example ('cotangents'), the rest once per example ('batch'); values are repeated where two meet.
 // Norms and attention whose inner values nobody changes become one step; it gives the inner values out on request, with
-// the same bits. The way back through an attention is one step too.
+// the same bits. The way back through an attention is one step too. A product takes along what is made of it alone: its
+// activation, or the sum that adds it to one other value.
 
 export interface LoweredInput {
   readonly name: string;
@@ -49,7 +50,7 @@ const kernelAttributes: { readonly [op: string]: readonly string[] } = {
   edit: ['op', 'dims', 'valueShape', 'constant'],
   direction: ['op', 'dims', 'perRow'],
   edge_read: ['heads'],
-  linear: ['transposed'],
+  linear: ['transposed', 'alpha', 'beta', 'fn'],
   head_linear: ['transposed'],
   top_k_mask: ['k'],
   scale: ['factor'],
@@ -93,7 +94,7 @@ export function lower(
   const node = (id: number): GraphNode => nodes.get(id) ?? rewrite.node(id);
   const levelOf = findLevels(order, node, options);
   const wanted = new Set(outputs.map((output) => output.node));
-  const fused = findFused(order, node, wanted);
+  const fused = findFused(order, node, wanted, levelOf);
 
   const values: { shape: readonly Dim[]; dtype: 'f32' | 'i32' }[] = [];
   const steps: Step[] = [];
@@ -241,7 +242,7 @@ function findLevels(
 }
 
 interface FusedStep {
-  readonly kernel: 'norm' | 'attention' | 'attention_grad';
+  readonly kernel: 'norm' | 'attention' | 'attention_grad' | 'linear';
   readonly in: readonly number[];
   readonly params: readonly (string | null)[];
   readonly attrs: Attributes;
@@ -249,7 +250,12 @@ interface FusedStep {
   readonly out: readonly { readonly node: number; readonly needed: boolean }[];
 }
 
-function findFused(order: readonly number[], node: (id: number) => GraphNode, wanted: ReadonlySet<number>) {
+function findFused(
+  order: readonly number[],
+  node: (id: number) => GraphNode,
+  wanted: ReadonlySet<number>,
+  levelOf: (id: number) => Level,
+) {
   const readers = new Map<number, number[]>();
   const place = new Map(order.map((id, at) => [id, at]));
   for (const id of order) {
@@ -291,6 +297,14 @@ function findFused(order: readonly number[], node: (id: number) => GraphNode, wa
     );
   }
   for (const [at, step] of steps) for (const input of step.in) readers.set(input, [...readersOf(input), at]);
+  /** A product whose value nobody sees but the node that follows it, in as many rows. */
+  const productFor = (reader: GraphNode, at: number): GraphNode | undefined => {
+    const id = reader.in[at] ?? -1;
+    if (id < 0 || wanted.has(id) || inner.has(id) || inner.has(reader.id)) return undefined;
+    const product = node(id);
+    const alone = readersOf(id).length === 1 && readersOf(id)[0] === reader.id && levelOf(id) === levelOf(reader.id);
+    return product.op === 'linear' && alone ? product : undefined;
+  };
   for (const id of order) {
     const last = node(id);
     const middle = last.in[0] === undefined || last.in[0] < 0 ? undefined : node(last.in[0]);
@@ -325,6 +339,23 @@ function findFused(order: readonly number[], node: (id: number) => GraphNode, wa
         out: [{ node: id, needed: true }, part(scale.id, within), part(middle.id, within)],
       });
       inner.add(middle.id).add(scale.id);
+    } else if (last.op === 'activation' || (last.op === 'sum' && last.in.length === 2)) {
+      // a + b is b + a to the bit, so either term may be the product.
+      const at = last.op === 'activation' || !productFor(last, 1) ? 0 : 1;
+      const product = productFor(last, at);
+      const onto = last.op === 'sum' ? (last.in[1 - at] ?? -1) : -1;
+      if (!product || onto === product.id) continue;
+      steps.set(id, {
+        kernel: 'linear',
+        in: onto < 0 ? [product.in[0] ?? -1] : [product.in[0] ?? -1, onto],
+        params: product.params,
+        attrs: {
+          ...pick(product.attrs, ['transposed']),
+          ...(last.op === 'sum' ? { beta: 1 } : { fn: last.attrs.fn ?? null }),
+        },
+        out: [{ node: id, needed: true }],
+      });
+      inner.add(product.id);
     }
   }
   return { steps, inner };

@@ -26,6 +26,19 @@ export function sumOfTerms(n: number): Allowed {
   };
 }
 
+/**
+ * A chain of K with its bias, alpha and beta: (K + 3)·u·Σ|terms|; a function, whose slope is at most 1.13, adds 8u of what
+ * it reads.
+ */
+export function finishedProduct(K: number): Allowed {
+  return (call) => {
+    const { fn, alpha = 1, beta = 0, ...attrs } = call.attrs;
+    const absolutes = { ...attrs, alpha: Math.abs(Number(alpha)), beta: Math.abs(Number(beta)) };
+    const steps = fn === undefined ? K + 3 : 1.13 * (K + 3) + 8;
+    return sumOfTerms(steps)({ ...call, attrs: absolutes }, []);
+  };
+}
+
 /** Rotations: the run with sin = |sin| is the magnitude of the second of each pair, sin = −|sin| that of the first. */
 export const rotation: Allowed = (call) => {
   const [x = null, positions = null] = call.inputs;

@@ -1,6 +1,6 @@
 import type { Tensor } from '../../tensor/index.ts';
 import type { ConformanceCase } from '../conformance.ts';
-import { sumOfTerms } from './bounds.ts';
+import { finishedProduct, sumOfTerms } from './bounds.ts';
 import { buildCase, floats, ints, lengths, random, randomInts, widths, withEntries } from './build-case.ts';
 
 const { NaN: nan, POSITIVE_INFINITY: infinity } = Number;
@@ -19,6 +19,69 @@ function linear(fact: string, rows: number, K: number, N: number, biased = true)
     sameBits: true,
   });
 }
+
+const finished = (K: number) => ({
+  allowed: finishedProduct(K),
+  because: '(K + 3)·u·Σ|terms|, times 1.13 and 8u·Σ|terms| more where there is a function',
+});
+
+const epilogues: ConformanceCase[] = [
+  ...(['gelu_tanh', 'gelu_erf', 'silu', 'relu'] as const).flatMap((fn) =>
+    widths.map((K) =>
+      buildCase('linear', `${fn} of a product, K = ${K}`, {
+        inputs: [random(`linear/fn/x/${K}`, [3, K]), random('linear/fn/onto', [3, 33])],
+        params: [random(`linear/fn/W/${K}`, [K, 33]), random('linear/fn/b', [33])],
+        attrs: { fn, alpha: 0.75, beta: -1.25 },
+        out: [[3, 33]],
+        bound: finished(K),
+        ...(fn === 'relu' ? { sameBits: true as const } : {}),
+      }),
+    ),
+  ),
+  ...lengths.map((rows) =>
+    buildCase('linear', `${rows} rows onto what stands there`, {
+      inputs: [random(`linear/onto/x/${rows}`, [rows, 9]), random(`linear/onto/${rows}`, [rows, 9])],
+      params: [random('linear/onto/W', [9, 9]), null],
+      attrs: { beta: 1 },
+      out: [[rows, 9]],
+      bound: finished(9),
+      sameBits: true,
+    }),
+  ),
+  buildCase('linear', 'the bias is added first, alpha multiplies both, beta · onto is fused, relu is last', {
+    // 3 · (2 + 1) rounded, then −0.5 · 20 onto it: −1; relu leaves 0. Beside it 3 · (2 + 2) − 10 = 2.
+    inputs: [floats([1, 1], [2]), floats([1, 2], [20, 20])],
+    params: [floats([1, 2], [1, 1]), floats([2], [1, 2])],
+    attrs: { alpha: 3, beta: -0.5, fn: 'relu' },
+    out: [[1, 2]],
+    bound: 'exact',
+    expect: [[0, 2]],
+  }),
+  buildCase('linear', 'beta · onto is not rounded before it is added', {
+    inputs: [floats([1, 1], [-1]), floats([1, 1], [1 + 2 ** -12])],
+    params: [floats([1, 1], [1 + 2 ** -11]), null],
+    attrs: { beta: 1 + 2 ** -12 },
+    out: [[1, 1]],
+    bound: 'exact',
+    expect: [[2 ** -24]],
+  }),
+  buildCase('linear', 'with beta 0 what stands there is not read', {
+    inputs: [floats([1, 1], [2]), floats([1, 1], [nan])],
+    params: [floats([1, 1], [3]), null],
+    attrs: { alpha: 1, beta: 0 },
+    out: [[1, 1]],
+    bound: 'exact',
+    expect: [[6]],
+  }),
+  buildCase('linear', 'through the transposed weight too', {
+    inputs: [random('linear/back/x', [4, 9]), random('linear/back/onto', [4, 17])],
+    params: [random('linear/back/W', [17, 9]), random('linear/back/b', [17])],
+    attrs: { transposed: true, alpha: -2, beta: 0.125, fn: 'relu' },
+    out: [[4, 17]],
+    bound: finished(9),
+    sameBits: true,
+  }),
+];
 
 const linears: ConformanceCase[] = [
   ...widths.map((K) => linear(`K = ${K}`, 5, K, 9)),
@@ -271,4 +334,11 @@ const dots: ConformanceCase[] = [
   }),
 ];
 
-export const productCases: readonly ConformanceCase[] = [...linears, ...byHead, ...headAnswers, ...selected, ...dots];
+export const productCases: readonly ConformanceCase[] = [
+  ...linears,
+  ...epilogues,
+  ...byHead,
+  ...headAnswers,
+  ...selected,
+  ...dots,
+];

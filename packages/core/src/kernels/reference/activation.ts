@@ -1,4 +1,4 @@
-import type { ReferenceKernel } from '../contract.ts';
+import type { KernelCall, ReferenceKernel } from '../contract.ts';
 import { input, outShape, wordAttr } from './call-reader.ts';
 import { erfc } from './error-function.ts';
 
@@ -9,11 +9,16 @@ import { erfc } from './error-function.ts';
  */
 export const activation: ReferenceKernel = (call, make) => {
   const x = input(call, 0);
-  const fn = functions[wordAttr(call, 'fn', ['gelu_tanh', 'gelu_erf', 'silu', 'relu'])];
+  const fn = activationOf(call);
   const out = make(outShape(call, 0, x.shape));
   for (let i = 0; i < out.data.length; i++) out.data[i] = fn(x.data[i]!);
   return [out];
 };
+
+/** The function that a call names. */
+export function activationOf(call: KernelCall): (x: number) => number {
+  return functions[wordAttr(call, 'fn', ['gelu_tanh', 'gelu_erf', 'silu', 'relu'])];
+}
 
 const functions = {
   gelu_tanh: (x: number) => 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x * x * x))),
