@@ -4,6 +4,9 @@ use crate::gemm::{Rows, SharedFloats};
 use crate::isa::Isa;
 use crate::ops::per_isa;
 
+/// From a row to a row of the same length, entry by entry.
+pub type OnRow = fn(Isa, &mut [f32], &[f32]);
+
 /// What happens to a finished chain on its way out, while it is still in the cache; in this order, each step rounded once:
 /// the bias is added, times `alpha`, plus `beta` times what stands in `onto` (fused), then the function.
 #[derive(Clone, Copy)]
@@ -13,8 +16,7 @@ pub struct Epilogue<'a> {
     pub beta: f32,
     /// As many rows and columns as the product.
     pub onto: Option<Rows<'a>>,
-    /// From a row to a row of the same length, entry by entry.
-    pub function: Option<fn(Isa, &mut [f32], &[f32])>,
+    pub function: Option<OnRow>,
 }
 
 impl Default for Epilogue<'_> {

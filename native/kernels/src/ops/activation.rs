@@ -1,9 +1,9 @@
 use super::math::{erf, exp, tanh};
 use super::per_isa::per_isa;
 use super::split::{expect_len, fill_rows};
+use crate::epilogue::OnRow;
 use crate::error::KernelError;
 use crate::gemm::Context;
-use crate::isa::Isa;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Function {
@@ -53,7 +53,7 @@ per_isa! {
 
 impl Function {
     /// From a row to a row.
-    pub(super) fn on_rows(self) -> fn(Isa, &mut [f32], &[f32]) {
+    pub(super) fn on_rows(self) -> OnRow {
         match self {
             Function::GeluTanh => gelu_tanh,
             Function::GeluErf => gelu_erf,
