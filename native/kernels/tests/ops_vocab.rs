@@ -99,6 +99,9 @@ fn statistics_of_a_vocabulary_are_those_of_its_distribution_and_equal_everywhere
         (5, [4, 33, 2049, 0], 2, Some(30.0)),
         (6, [2, 5, 1, 4], 2, None),
         (7, [0, 3, 8, 2], 0, None),
+        (8, [300, 5, 900, 3], 2, None),
+        (9, [390, 8, 768, 1], 130, None),
+        (10, [129, 4, 385, 2], 129, Some(2.0)),
     ] {
         let case = Case::new(seed, sizes, references, cap);
         let got = agree(|ctx| case.run(ctx));

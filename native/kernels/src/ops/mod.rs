@@ -74,6 +74,7 @@ mod top_k;
 mod top_k_mask;
 mod tree;
 mod vocab_statistics;
+mod vocab_tiles;
 mod where_nonzero;
 mod window;
 

@@ -1,13 +1,13 @@
+use std::ops::Range;
+use std::sync::OnceLock;
+
 use super::cross_entropy::IGNORED;
-use super::math::{exp, log};
-use super::per_isa::per_isa;
 use super::soft_cap::cap_row;
-use super::softmax::row_max;
 use super::split::{Rows as OutRows, expect_len, index_below, row_count, try_tasks};
 use super::top_k::{Best, offer_row};
-use super::tree::{LANES, add_lanes, tree_sum};
+use super::vocab_tiles::{Tile, before, below_max, differences, merge, sums};
 use crate::error::KernelError;
-use crate::gemm::{Context, Part, Rows, RowsMut, matmul_columns, matmul_part};
+use crate::gemm::{Context, PackedRows, Rows, RowsMut, matmul_columns, with_packed_rows};
 use crate::pack::PackedMatrix;
 use crate::scratch::with_scratch;
 
@@ -40,174 +40,178 @@ pub struct VocabOut<'a> {
 /// Entries of a row of statistics: log Σ exp, entropy, log-probability and rank of the id, divergence.
 pub const STATISTICS: usize = 5;
 
-/// Rows and columns of one piece of the logits: 128 KB, which stay in the second cache while they are read.
-const ROWS: usize = 32;
-const COLUMNS: usize = 1024;
+/// Rows of one block, which are packed once and then meet the whole vocabulary.
+const ROWS: usize = 128;
+/// Columns of one tile: a multiple of every panel. Its logits stay in the second cache while they are read.
+const COLUMNS: usize = 384;
 
-/// What is kept of one tile of the vocabulary: its own maximum and sums relative to that, so that tiles are merged once, in
-/// their order, whoever computed them.
-#[derive(Clone, Copy, Default)]
-struct Tile {
-    /// The largest logit; 0 where all are −∞, and then `sum` is 0.
-    max: f32,
-    /// Σ exp(l − max)
-    sum: f32,
-    /// Σ exp(l − max)·(l − max)
-    first: f32,
-    /// The same of the reference.
-    reference_max: f32,
-    reference_sum: f32,
-    /// Σ exp(r − reference max)·((r − reference max) − (l − max))
-    difference: f32,
-}
-
-#[inline(always)]
-fn finite_max(row: &[f32]) -> f32 {
-    let max = row_max(row);
-    if max == f32::NEG_INFINITY { 0.0 } else { max }
-}
-
-per_isa! {
-    /// max, Σ exp(x − max) and Σ exp(x − max)·(x − max), where a weight of 0 reads nothing.
-    fn sums(row: &[f32]) -> [f32; 3] {
-        let max = finite_max(row);
-        let (mut sum, mut first) = ([0.0f32; LANES], [0.0f32; LANES]);
-        let (chunks, rest) = row.as_chunks::<LANES>();
-        let term = |x: f32, sum: &mut f32, first: &mut f32| {
-            let below = x - max;
-            let weight = exp(below);
-            *sum += weight;
-            *first = weight.mul_add(if weight == 0.0 { 0.0 } else { below }, *first);
-        };
-        for chunk in chunks {
-            for lane in 0..LANES {
-                term(chunk[lane], &mut sum[lane], &mut first[lane]);
-            }
-        }
-        for (lane, x) in rest.iter().enumerate() {
-            term(*x, &mut sum[lane], &mut first[lane]);
-        }
-        [max, add_lanes(sum), add_lanes(first)]
-    }
-}
-
-per_isa! {
-    /// Σ exp(r − r_max)·((r − r_max) − (x − x_max)), where a weight of 0 reads nothing.
-    fn differences(r: &[f32], r_max: f32, x: &[f32], x_max: f32) -> f32 {
-        let mut lanes = [0.0f32; LANES];
-        let (r_chunks, r_rest) = r.as_chunks::<LANES>();
-        let (x_chunks, x_rest) = x.as_chunks::<LANES>();
-        let term = |r: f32, x: f32, lane: &mut f32| {
-            let below = r - r_max;
-            let weight = exp(below);
-            *lane = weight.mul_add(if weight == 0.0 { 0.0 } else { below - (x - x_max) }, *lane);
-        };
-        for (r, x) in r_chunks.iter().zip(x_chunks) {
-            for lane in 0..LANES {
-                term(r[lane], x[lane], &mut lanes[lane]);
-            }
-        }
-        for ((lane, r), x) in lanes.iter_mut().zip(r_rest).zip(x_rest) {
-            term(*r, *x, lane);
-        }
-        add_lanes(lanes)
-    }
-}
-
-per_isa! {
-    /// How many entries of a row come before `target`, which stands `at` entries behind its start (negative: before it), in the
-    /// order of top-k.
-    fn before(row: &[f32], target: f32, at: isize) -> usize {
-        let (ahead, behind) = row.split_at(at.clamp(0, row.len() as isize) as usize);
-        // Equal ones count among those ahead; NaN compares with nothing, and comes before every number.
-        let (mut count, mut later) = (0u32, 0u32);
-        if target.is_nan() {
-            for x in ahead {
-                count += u32::from(x.is_nan());
-            }
-        } else {
-            for x in ahead {
-                count += u32::from(*x >= target) | u32::from(x.is_nan());
-            }
-            for x in behind {
-                later += u32::from(*x > target) | u32::from(x.is_nan());
-            }
-        }
-        count as usize + later as usize
-    }
-}
-
-/// The weight exp(max − largest) of each tile, and that largest; 0 for a tile of −∞.
-fn weights<'a>(tiles: impl Iterator<Item = (f32, f32)> + Clone + 'a) -> (f32, Vec<f32>) {
-    let live = |&(_, sum): &(f32, f32)| sum != 0.0;
-    let largest =
-        tiles.clone().filter(live).fold(f32::NEG_INFINITY, |most, (max, _)| if max > most { max } else { most });
-    (largest, tiles.map(|(max, sum)| if sum == 0.0 { 0.0 } else { exp(max - largest) }).collect())
-}
-
-/// Σ weight·term by the fixed tree; a weight of 0 reads nothing.
-fn weighted(weights: &[f32], term: impl Fn(usize) -> f32) -> f32 {
-    let terms: Vec<f32> =
-        weights.iter().enumerate().map(|(at, &weight)| if weight == 0.0 { 0.0 } else { weight * term(at) }).collect();
-    tree_sum(&terms)
-}
-
-/// The statistics of one row from its tiles in the order of the vocabulary.
-fn merge(tiles: &[Tile], target: Option<(f32, usize)>, against: bool) -> [f32; STATISTICS] {
-    let (max, own) = weights(tiles.iter().map(|tile| (tile.max, tile.sum)));
-    let sum = weighted(&own, |at| tiles[at].sum);
-    let first = weighted(&own, |at| (tiles[at].max - max).mul_add(tiles[at].sum, tiles[at].first));
-    let log_sum = log(sum);
-    let (log_prob, rank) = target.map_or((f32::NAN, f32::NAN), |(logit, rank)| ((logit - max) - log_sum, rank as f32));
-    let divergence = if against {
-        let (reference_max, others) = weights(tiles.iter().map(|tile| (tile.reference_max, tile.reference_sum)));
-        let total = weighted(&others, |at| tiles[at].reference_sum);
-        let difference = weighted(&others, |at| {
-            let tile = tiles[at];
-            let shift = (tile.reference_max - reference_max) - (tile.max - max);
-            shift.mul_add(tile.reference_sum, tile.difference)
-        });
-        let divergence = difference / total - (log(total) - log_sum);
-        // It cannot be below 0 but by rounding.
-        if divergence < 0.0 { 0.0 } else { divergence }
-    } else {
-        f32::NAN
-    };
-    [max + log_sum, log_sum - first / sum, log_prob, rank, divergence]
-}
-
-struct Piece<'a> {
-    ctx: &'a Context<'a>,
-    unembedding: Unembedding<'a>,
-}
-
-impl Piece<'_> {
-    /// The logits of `rows` for the columns `part`, rows [`COLUMNS`] apart.
-    fn fill(&self, rows: Rows<'_>, part: &std::ops::Range<usize>, piece: &mut [f32]) -> Result<(), KernelError> {
-        let Unembedding { w, bias, cap } = self.unembedding;
-        let count = rows.rows;
-        let c = RowsMut { data: &mut *piece, rows: count, step: COLUMNS };
-        matmul_part(self.ctx, rows, w, Part { k: 0..w.k(), n: part.clone() }, bias.map(|b| &b[part.clone()]), c)?;
-        if let Some(cap) = cap {
-            for row in piece.chunks_exact_mut(COLUMNS).take(count) {
-                cap_row(self.ctx.isa, &mut row[..part.len()], cap);
+impl Unembedding<'_> {
+    /// The logits of packed rows for the columns `part`, rows [`COLUMNS`] apart.
+    fn fill(
+        &self,
+        ctx: &Context<'_>,
+        x: &PackedRows<'_>,
+        part: &Range<usize>,
+        piece: &mut [f32],
+    ) -> Result<(), KernelError> {
+        let rows = piece.len() / COLUMNS;
+        let c = RowsMut { data: &mut *piece, rows, step: COLUMNS };
+        x.times(ctx, 0..x.blocks.count, self.w, part.clone(), self.bias.map(|b| &b[part.clone()]), c)?;
+        if let Some(cap) = self.cap {
+            for row in piece.chunks_exact_mut(COLUMNS) {
+                cap_row(ctx.isa, &mut row[..part.len()], cap);
             }
         }
         Ok(())
     }
 
     /// The one logit of a row that `fill` gives column `id`.
-    fn one(&self, row: &[f32], id: usize) -> Result<f32, KernelError> {
-        let Unembedding { w, bias, cap } = self.unembedding;
-        let bias = bias.map(|bias| [bias[id]]);
+    fn one(&self, ctx: &Context<'_>, row: &[f32], id: usize) -> Result<f32, KernelError> {
+        let bias = self.bias.map(|bias| [bias[id]]);
         let mut logit = [0.0];
-        let rows = Rows { data: row, rows: 1, step: w.k() };
+        let rows = Rows { data: row, rows: 1, step: self.w.k() };
         let c = RowsMut { data: &mut logit, rows: 1, step: 1 };
-        matmul_columns(self.ctx, rows, w, &[id], bias.as_ref().map(|bias| &bias[..]), c)?;
-        if let Some(cap) = cap {
-            cap_row(self.ctx.isa, &mut logit, cap);
+        matmul_columns(ctx, rows, self.w, &[id], bias.as_ref().map(|bias| &bias[..]), c)?;
+        if let Some(cap) = self.cap {
+            cap_row(ctx.isa, &mut logit, cap);
         }
         Ok(logit[0])
+    }
+}
+
+/// Rows of the call that are computed together: those that are held against the same references.
+struct Block {
+    rows: Vec<usize>,
+    /// Rows of the reference; row i of the block is held against i % their number. Empty without one.
+    references: Range<usize>,
+}
+
+/// Rows r, r + Q, r + 2Q, … are held against one reference, whose logits are then made once for all of them.
+fn blocks_of(count: usize, references: usize) -> Vec<Block> {
+    let (turns, places) = count.checked_div(references).map_or((1, count), |turns| (turns, references));
+    let turns_at_once = turns.clamp(1, ROWS);
+    let places_at_once = (ROWS / turns_at_once).max(1);
+    let mut blocks = Vec::new();
+    for first in (0..places).step_by(places_at_once) {
+        let here = first..places.min(first + places_at_once);
+        for turn in (0..turns).step_by(turns_at_once) {
+            let turns = turn..turns.min(turn + turns_at_once);
+            let rows = turns.flat_map(|turn| here.clone().map(move |place| turn * places + place)).collect();
+            blocks.push(Block { rows, references: if references == 0 { 0..0 } else { here.clone() } });
+        }
+    }
+    blocks
+}
+
+/// What a range of tiles says of each row of a block.
+struct Found {
+    /// [row, tile of the range]
+    tiles: Vec<Tile>,
+    ranks: Vec<usize>,
+    best: Vec<Best>,
+}
+
+/// A logit and its id.
+type Target = Option<(f32, usize)>;
+
+struct Search<'a> {
+    ctx: &'a Context<'a>,
+    unembedding: Unembedding<'a>,
+    rows: VocabRows<'a>,
+    k: usize,
+    /// Whether statistics are wanted, not the choice alone.
+    statistics: bool,
+}
+
+impl Search<'_> {
+    fn targets(&self, block: &Block) -> Result<Vec<Target>, KernelError> {
+        let width = self.unembedding.w.k();
+        let asked = |row: usize| self.rows.ids.map(|ids| ids[row]).filter(|&id| self.statistics && id != IGNORED);
+        let one = |row: usize, id: i32| {
+            let logit = self.unembedding.one(self.ctx, &self.rows.x[row * width..(row + 1) * width], id as usize);
+            logit.map(|logit| Some((logit, id as usize)))
+        };
+        block.rows.iter().map(|&row| asked(row).map_or(Ok(None), |id| one(row, id))).collect()
+    }
+
+    fn block(&self, block: &Block, targets: &[Target], tiles: Range<usize>) -> Result<Found, KernelError> {
+        let width = self.unembedding.w.k();
+        let rows: Vec<f32> =
+            block.rows.iter().flat_map(|row| &self.rows.x[row * width..(row + 1) * width]).copied().collect();
+        let x = Rows { data: &rows, rows: block.rows.len(), step: width };
+        with_packed_rows(self.ctx, x, width, |x| {
+            let Some(reference) = self.rows.reference.filter(|_| self.statistics) else {
+                return self.tiles(&x, None, block, targets, tiles);
+            };
+            let Range { start, end } = block.references;
+            let reference = Rows { data: &reference[start * width..end * width], rows: end - start, step: width };
+            with_packed_rows(self.ctx, reference, width, |reference| {
+                self.tiles(&x, Some(&reference), block, targets, tiles)
+            })?
+        })?
+    }
+
+    fn tiles(
+        &self,
+        x: &PackedRows<'_>,
+        reference: Option<&PackedRows<'_>>,
+        block: &Block,
+        targets: &[Target],
+        tiles: Range<usize>,
+    ) -> Result<Found, KernelError> {
+        let Search { ctx, unembedding, k, statistics, .. } = self;
+        let vocabulary = unembedding.w.n();
+        let (count, others) = (block.rows.len(), reference.map_or(0, |_| block.references.len()));
+        let mut found = Found {
+            tiles: vec![Tile::default(); if *statistics { count * tiles.len() } else { 0 }],
+            ranks: vec![0; count],
+            best: (0..count).map(|_| Best::new(*k, vocabulary, f32::NEG_INFINITY)).collect(),
+        };
+        let mut of_reference = vec![(0.0, 0.0); others];
+        let done = with_scratch((count + 2 * others) * COLUMNS, |scratch| {
+            let (own, scratch) = scratch.split_at_mut(count * COLUMNS);
+            let (below, weight) = scratch.split_at_mut(others * COLUMNS);
+            for tile in tiles.clone() {
+                let part = tile * COLUMNS..vocabulary.min((tile + 1) * COLUMNS);
+                unembedding.fill(ctx, x, &part, own)?;
+                if let Some(reference) = reference {
+                    unembedding.fill(ctx, reference, &part, below)?;
+                    for ((below, weight), known) in
+                        below.chunks_exact_mut(COLUMNS).zip(weight.chunks_exact_mut(COLUMNS)).zip(&mut of_reference)
+                    {
+                        let below = &mut below[..part.len()];
+                        let [max, sum, _] = sums(ctx.isa, below);
+                        *known = (max, sum);
+                        below_max(ctx.isa, below, max, &mut weight[..part.len()]);
+                    }
+                }
+                for (at, row) in own.chunks_exact(COLUMNS).enumerate() {
+                    let row = &row[..part.len()];
+                    if *k > 0 {
+                        offer_row(ctx.isa, &mut found.best[at], row, part.start);
+                    }
+                    if let Some((target, id)) = targets[at] {
+                        found.ranks[at] += before(ctx.isa, row, target, id as isize - part.start as isize);
+                    }
+                    if !statistics {
+                        continue;
+                    }
+                    let [max, sum, first] = sums(ctx.isa, row);
+                    let mut made = Tile { max, sum, first, ..Tile::default() };
+                    if others > 0 {
+                        let other = at % others;
+                        let (below, weight) =
+                            (&below[other * COLUMNS..][..part.len()], &weight[other * COLUMNS..][..part.len()]);
+                        (made.reference_max, made.reference_sum) = of_reference[other];
+                        made.difference = differences(ctx.isa, weight, below, row, max);
+                    }
+                    found.tiles[at * tiles.len() + (tile - tiles.start)] = made;
+                }
+            }
+            Ok(())
+        });
+        done.ok_or(KernelError::TooLarge { what: "piece of vocab_statistics" })??;
+        Ok(found)
     }
 }
 
@@ -266,63 +270,17 @@ pub fn vocab_statistics(
     let statistics = statistics.map(|statistics| OutRows::new(statistics, STATISTICS));
     let (values, indices) = (values.map(|v| OutRows::new(v, k)), indices.map(|i| OutRows::new(i, k)));
 
-    // Few rows: one block after the other, its product shared by the threads. Many: a block each.
-    let blocks = count.div_ceil(ROWS);
-    let outer = Context { threads: if blocks >= 2 * ctx.threads { ctx.threads } else { 1 }, ..*ctx };
-    let piece_of = Piece { ctx, unembedding };
+    let blocks = blocks_of(count, references);
+    let search = Search { ctx, unembedding, rows, k, statistics: statistics.is_some() };
+    let targets = blocks.iter().map(|block| search.targets(block)).collect::<Result<Vec<_>, _>>()?;
+    // Where there are few blocks, threads share the vocabulary; tiles are merged in their order, whoever made them.
     let tiles = vocabulary.div_ceil(COLUMNS);
-    try_tasks(&outer, blocks, &|block| {
-        let here = block * ROWS..count.min((block + 1) * ROWS);
-        let wants = statistics.is_some();
-        let x = Rows { data: &rows.x[here.start * width..here.end * width], rows: here.len(), step: width };
-        let targets = here
-            .clone()
-            .map(|row| match rows.ids.map(|ids| ids[row]).filter(|&id| wants && id != IGNORED) {
-                None => Ok(None),
-                Some(id) => piece_of.one(&rows.x[row * width..(row + 1) * width], id as usize).map(|x| Some((x, id))),
-            })
-            .collect::<Result<Vec<_>, KernelError>>()?;
-        let mut ranks = vec![0usize; here.len()];
-        let mut kept = vec![Tile::default(); here.len() * tiles];
-        let mut best: Vec<Best> = here.clone().map(|_| Best::new(k, vocabulary, f32::NEG_INFINITY)).collect();
-        let reference = rows.reference.filter(|_| wants).map(|data| -> Vec<f32> {
-            here.clone().flat_map(|row| &data[row % references * width..][..width]).copied().collect()
-        });
-        let room = here.len() * COLUMNS;
-        let done = with_scratch(2 * room, |scratch| {
-            let (own, other) = scratch.split_at_mut(room);
-            for tile in 0..tiles {
-                let part = tile * COLUMNS..vocabulary.min((tile + 1) * COLUMNS);
-                piece_of.fill(x, &part, own)?;
-                if let Some(reference) = &reference {
-                    piece_of.fill(Rows { data: reference, rows: here.len(), step: width }, &part, other)?;
-                }
-                for (at, row) in own.chunks_exact(COLUMNS).enumerate() {
-                    let row = &row[..part.len()];
-                    if k > 0 {
-                        offer_row(ctx.isa, &mut best[at], row, part.start);
-                    }
-                    if let Some((target, id)) = targets[at] {
-                        ranks[at] += before(ctx.isa, row, target, id as isize - part.start as isize);
-                    }
-                    if !wants {
-                        continue;
-                    }
-                    let [max, sum, first] = sums(ctx.isa, row);
-                    let mut made = Tile { max, sum, first, ..Tile::default() };
-                    if reference.is_some() {
-                        let other = &other[at * COLUMNS..][..part.len()];
-                        [made.reference_max, made.reference_sum, _] = sums(ctx.isa, other);
-                        made.difference = differences(ctx.isa, other, made.reference_max, row, max);
-                    }
-                    kept[at * tiles + tile] = made;
-                }
-            }
-            Ok(())
-        });
-        done.ok_or(KernelError::TooLarge { what: "piece of vocab_statistics" })??;
-        for (at, row) in here.enumerate() {
-            // SAFETY: each task has rows of its own.
+    let ranges = if ctx.threads > 1 { (4 * ctx.threads).div_ceil(blocks.len().max(1)) } else { 1 };
+    let per_range = tiles.div_ceil(ranges).max(1);
+    let ranges = tiles.div_ceil(per_range).max(1);
+    let write = |block: usize, parts: &[&Found]| {
+        for (at, &row) in blocks[block].rows.iter().enumerate() {
+            // SAFETY: each row is in one block.
             let (statistics, values, indices) = unsafe {
                 (
                     statistics.as_ref().map(|out| out.take(row..row + 1)),
@@ -331,8 +289,21 @@ pub fn vocab_statistics(
                 )
             };
             if let Some(statistics) = statistics {
-                let target = targets[at].map(|(logit, _)| (logit, ranks[at]));
-                statistics.copy_from_slice(&merge(&kept[at * tiles..(at + 1) * tiles], target, reference.is_some()));
+                let tiles: Vec<Tile> = parts
+                    .iter()
+                    .flat_map(|part| {
+                        let per_row = part.tiles.len() / part.ranks.len();
+                        &part.tiles[at * per_row..(at + 1) * per_row]
+                    })
+                    .copied()
+                    .collect();
+                let rank = parts.iter().map(|part| part.ranks[at]).sum();
+                let target = targets[block][at].map(|(logit, _)| (logit, rank));
+                statistics.copy_from_slice(&merge(&tiles, target, rows.reference.is_some()));
+            }
+            let mut best = Best::new(k, vocabulary, f32::NEG_INFINITY);
+            for part in parts {
+                best.absorb(&part.best[at]);
             }
             let (mut no_values, mut no_indices) = (Vec::new(), Vec::new());
             let values = values.unwrap_or_else(|| {
@@ -343,8 +314,25 @@ pub fn vocab_statistics(
                 no_indices.resize(k, 0);
                 &mut no_indices
             });
-            best[at].write(values, indices);
+            best.write(values, indices);
         }
+    };
+    if ranges == 1 {
+        return try_tasks(ctx, blocks.len(), &|block| {
+            write(block, &[&search.block(&blocks[block], &targets[block], 0..tiles)?]);
+            Ok(())
+        });
+    }
+    let found: Vec<OnceLock<Found>> = (0..blocks.len() * ranges).map(|_| OnceLock::new()).collect();
+    try_tasks(ctx, found.len(), &|task| {
+        let (block, range) = (task / ranges, task % ranges);
+        let part = range * per_range..tiles.min((range + 1) * per_range);
+        let made = search.block(&blocks[block], &targets[block], part)?;
+        found[task].get_or_init(|| made);
         Ok(())
-    })
+    })?;
+    for (block, parts) in found.chunks_exact(ranges).enumerate() {
+        write(block, &parts.iter().filter_map(OnceLock::get).collect::<Vec<_>>());
+    }
+    ctx.result()
 }

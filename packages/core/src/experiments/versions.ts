@@ -4,7 +4,7 @@ import type { ExecutorInfo } from '../plan/index.ts';
 export const TOOL_VERSION = '0.1.0';
 
 /** Changes whenever a kernel's bits or a generator's numbers do. */
-const NUMERICS_VERSION = '1';
+const NUMERICS_VERSION = '2';
 
 /**
  * Whose bits a result has; part of every action key. The native kernels agree on every machine, the reference agrees with

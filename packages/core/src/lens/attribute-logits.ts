@@ -4,7 +4,7 @@ import type { Floats } from '../tensor/index.ts';
 import { captureSites, type LensRun } from './capture-sites.ts';
 import { headsOf, requireProduct } from './decompose-stream.ts';
 import { type FinalRead, readFinal } from './final-read.ts';
-import { addLogits, LensProgram, runLensProgram } from './lens-program.ts';
+import { addFinalRead, addLogitsOf, LensProgram, runLensProgram } from './lens-program.ts';
 
 // Direct logit attribution (Elhage et al. 2021): what each part of the stream adds to a logit, or to a difference of two, with
 // the last norm's scale held at its value. The answer is pulled back through the unembedding and through each writing matrix
@@ -96,14 +96,10 @@ export async function attributeLogits(
   const sum = Float64Array.from({ length: batch }, (_, example) =>
     values.reduce((total, row) => total + (row[example] ?? 0), 0),
   );
-  const logits = await logitsAt(engine, final, stream.data, run);
-  const logit = tokens.map(([id = 0, other], example) => {
-    const from = example * final.vocab;
-    return logits[from + id]! - (other === undefined ? 0 : logits[from + other]!);
-  });
+  const logit = await logitsOf(engine, final, stream.data, tokens, run);
   const flat = new Float64Array(values.length * batch);
   for (const [part, row] of values.entries()) flat.set(row, part * batch);
-  return { labels, values: flat, examples: batch, logit: Float64Array.from(logit), sum };
+  return { labels, values: flat, examples: batch, logit, sum };
 }
 
 type Part =
@@ -232,12 +228,25 @@ async function pullBack(
   return new Map(matrices.map((matrix) => [matrix, asFloats(found[matrix], matrix)]));
 }
 
-/** The model's own logits [example, vocab] of a stream. */
-async function logitsAt(engine: Engine, final: FinalRead, stream: Floats, run: LensRun): Promise<Floats> {
+/** The model's own logit, or difference of two, of each example's stream. */
+async function logitsOf(
+  engine: Engine,
+  final: FinalRead,
+  stream: Floats,
+  tokens: readonly (readonly number[])[],
+  run: LensRun,
+): Promise<Float64Array> {
   const program = new LensProgram();
-  program.output('logits', addLogits(program, final));
-  const sizes = { rows: stream.length / final.width };
-  return asFloats((await runLensProgram(engine, program.build(), { sizes, inputs: { stream } }, run)).logits, 'logits');
+  const count = tokens[0]?.length ?? 0;
+  const read = addFinalRead(program, final, program.input('stream', ['rows', final.width]), 'rows');
+  const ids = program.input('ids', ['rows', count], 'i32');
+  program.output('logits', addLogitsOf(program, final, read, ids, count));
+  const binding = { sizes: { rows: tokens.length }, inputs: { stream, ids: Int32Array.from(tokens.flat()) } };
+  const found = asFloats((await runLensProgram(engine, program.build(), binding, run)).logits, 'logits');
+  return Float64Array.from(tokens, (_, example) => {
+    const [own = 0, other = 0] = found.subarray(example * count, (example + 1) * count);
+    return count === 2 ? own - other : own;
+  });
 }
 
 function dot(a: Floats, aFrom: number, b: Floats, bFrom: number, length: number): number {

@@ -65,18 +65,23 @@ export function runLensProgram(
   return executor.execute(program, weights, binding, run);
 }
 
-/** From an input `stream` [rows, width] to logits [rows, vocab], by the steps that make the model's own. */
-export function addLogits(program: LensProgram, final: FinalRead): number {
-  const { width, vocab, norm, factor, cap } = final;
-  let read = program.input('stream', ['rows', width]);
+/** From streams [rows, width] to what the unembedding reads, by the steps that make the model's own. */
+export function addFinalRead(program: LensProgram, final: FinalRead, stream: number, rows: Dim): number {
+  const { width, norm, factor } = final;
+  let read = stream;
   if (norm) {
-    const out = program.value(['rows', width]);
+    const out = program.value([rows, width]);
     const attrs = { kind: norm.kind, eps: norm.eps };
     read = program.step('norm', [read], [out, -1, -1], { params: [final.gain, final.shift], attrs });
   }
-  if (factor !== 1) read = program.step('scale', [read], [program.value(['rows', width])], { attrs: { factor } });
-  const product = program.step('linear', [read], [program.value(['rows', vocab])], {
-    params: [final.unembedding, final.bias],
-  });
-  return cap ? program.step('soft_cap', [product], [program.value(['rows', vocab])], { attrs: cap }) : product;
+  return factor === 1 ? read : program.step('scale', [read], [program.value([rows, width])], { attrs: { factor } });
+}
+
+/** Logits [rows, 1, ids] of some ids of each row of what {@link addFinalRead} gives; `ids` is [rows, count]. */
+export function addLogitsOf(program: LensProgram, final: FinalRead, read: number, ids: number, count: number): number {
+  const { width, unembedding, bias, cap } = final;
+  const x = program.step('reshape', [read], [program.value(['rows', 1, width])]);
+  const params = [unembedding, bias];
+  const product = program.step('columns', [x, ids], [program.value(['rows', 1, count])], { params });
+  return cap ? program.step('soft_cap', [product], [program.value(['rows', 1, count])], { attrs: cap }) : product;
 }

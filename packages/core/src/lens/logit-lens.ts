@@ -3,10 +3,10 @@ import type { Engine, Program, Prompt } from '../plan/index.ts';
 import type { Floats } from '../tensor/index.ts';
 import { captureSites, type LensRun } from './capture-sites.ts';
 import { type FinalRead, readFinal, streamSites } from './final-read.ts';
-import { addLogits, LensProgram, runLensProgram } from './lens-program.ts';
+import { addFinalRead, addLogitsOf, LensProgram, runLensProgram } from './lens-program.ts';
 
 // The logit lens (nostalgebraist 2020): the stream after each layer read as if it were the last, through the last norm with
-// statistics of its own. Logits exist for some positions at a time and are gone once their numbers are taken.
+// statistics of its own. The vocabulary passes by in tiles; no row of logits is ever whole.
 
 export interface LogitLensOptions extends LensRun {
   readonly at: Pos;
@@ -16,7 +16,7 @@ export interface LogitLensOptions extends LensRun {
   readonly target?: readonly (readonly number[])[];
   /** Also the stream between attention and MLP. */
   readonly mid?: boolean;
-  /** Logits of about this many bytes are alive at once. */
+  /** Streams of about this many bytes are read in one call. */
   readonly bytesAtOnce?: number;
   readonly onProgress?: (share: number) => void;
 }
@@ -44,10 +44,12 @@ export interface LogitLens {
   } | null;
 }
 
-const LOGIT_BYTES = 64 * 2 ** 20;
+const STREAM_BYTES = 8 * 2 ** 20;
+/** What `vocab_statistics` gives of a row: log Σ exp, entropy, log probability and rank of the id, divergence. */
+const STATISTICS = 5;
 
 export async function logitLens(engine: Engine, prompt: Prompt, options: LogitLensOptions): Promise<LogitLens> {
-  const { at, topK = 1, target, mid = false, bytesAtOnce = LOGIT_BYTES, onProgress, ...run } = options;
+  const { at, topK = 1, target, mid = false, bytesAtOnce = STREAM_BYTES, onProgress, ...run } = options;
   const final = readFinal(engine.graph);
   const streams = streamSites(engine.graph, mid);
   const sites = streams.map(({ site }) => site);
@@ -68,45 +70,41 @@ export async function logitLens(engine: Engine, prompt: Prompt, options: LogitLe
     logProb: new Float64Array(ids ? rows : 0),
     rank: new Int32Array(ids ? rows : 0),
   };
-  const program = readingProgram(final, k);
-  const chunk = Math.max(1, Math.min(places, Math.floor(bytesAtOnce / (2 * 4 * final.vocab * streams.length))));
+  const program = readingProgram(final, k, ids !== null);
+  const chunk = Math.max(1, Math.min(places, Math.floor(bytesAtOnce / (4 * final.width * streams.length))));
   for (let start = 0; start < places; start += chunk) {
     const count = Math.min(chunk, places - start);
-    const stacked = stack(
+    const part = { start, count, width: final.width };
+    const stream = stack(
       streams.map(({ site }) => taken.get(site)?.data),
-      { start, count, width: final.width },
+      part,
     );
-    const { x, p, top, indices } = await readRows(engine, program, stacked, streams.length * count, run);
-    for (let row = 0; row < streams.length * count; row++) {
-      const [stream, place] = [Math.floor(row / count), start + (row % count)];
-      const to = stream * places + place;
-      const own = { x: rowOf(x, row, final.vocab), p: rowOf(p, row, final.vocab) };
-      const last = (streams.length - 1) * count + (row % count);
-      const model = rowOf(p, last, final.vocab);
-      // The normaliser from the largest logit, whose probability has the smallest relative rounding.
-      const [first = 0] = [indices[row * k]];
-      const logZ = own.x[first]! - Math.log(own.p[first]!);
-      const sums = stream === streams.length - 1 ? entropyOf(own, logZ) : compare(own, model, logZ);
-      lens.entropy[to] = sums.entropy;
-      lens.klToFinal[to] = sums.crossEntropy;
+    const last = stack([taken.get(final.stream)?.data], part);
+    const asked = ids?.subarray(start, start + count);
+    const wanted = asked ? repeated(asked, streams.length) : null;
+    const inputs = { stream, last, ...(wanted ? { ids: wanted, columns: wanted } : {}) };
+    const sizes = { rows: streams.length * count, places: count };
+    const read = readOutputs(await runLensProgram(engine, program, { sizes, inputs }, run));
+    for (let row = 0; row < sizes.rows; row++) {
+      const to = Math.floor(row / count) * places + start + (row % count);
+      const [logZ = 0, entropy = 0, logProb = 0, rank = 0, divergence = 0] = read.statistics.subarray(
+        row * STATISTICS,
+        (row + 1) * STATISTICS,
+      );
+      lens.entropy[to] = entropy;
+      // The last stream is what the model says: it differs from itself by rounding alone.
+      lens.klToFinal[to] = to >= rows - places ? 0 : divergence;
       for (let i = 0; i < k; i++) {
-        lens.ids[to * k + i] = indices[row * k + i]!;
-        lens.logits[to * k + i] = top[row * k + i]!;
-        lens.logProbs[to * k + i] = top[row * k + i]! - logZ;
+        lens.ids[to * k + i] = read.indices[row * k + i]!;
+        lens.logits[to * k + i] = read.top[row * k + i]!;
+        lens.logProbs[to * k + i] = read.top[row * k + i]! - logZ;
       }
-      if (!ids) continue;
-      const id = ids[place]!;
-      lens.logit[to] = own.x[id]!;
-      lens.logProb[to] = own.x[id]! - logZ;
-      lens.rank[to] = rankOf(own.x, id);
+      if (!read.logit) continue;
+      lens.logit[to] = read.logit[row]!;
+      lens.logProb[to] = logProb;
+      lens.rank[to] = rank;
     }
     onProgress?.((start + count) / places);
-  }
-  // Cross entropies become divergences once the model's own entropy is known at each place.
-  const finalRow = (streams.length - 1) * places;
-  for (let row = 0; row < rows; row++) {
-    lens.klToFinal[row] =
-      row >= finalRow ? 0 : Math.max(0, lens.klToFinal[row]! - lens.entropy[finalRow + (row % places)]!);
   }
   return {
     labels: streams.map(({ label }) => label),
@@ -119,23 +117,31 @@ export async function logitLens(engine: Engine, prompt: Prompt, options: LogitLe
   };
 }
 
-/** Streams → logits, their softmax and the largest. */
-function readingProgram(final: FinalRead, k: number): Program {
+/** Streams [rows, width], each held against the last stream of its place, row r against r mod places. */
+function readingProgram(final: FinalRead, k: number, follow: boolean): Program {
   const program = new LensProgram();
-  const { vocab } = final;
-  const logits = addLogits(program, final);
-  const p = program.step('softmax', [logits], [program.value(['rows', vocab])]);
+  const { width, unembedding, bias, cap } = final;
+  const x = addFinalRead(program, final, program.input('stream', ['rows', width]), 'rows');
+  const last = addFinalRead(program, final, program.input('last', ['places', width]), 'places');
+  const ids = follow ? program.input('ids', ['rows'], 'i32') : -1;
+  const statistics = program.value(['rows', STATISTICS]);
   const [values, indices] = [program.value(['rows', k]), program.value(['rows', k], 'i32')];
-  program.step('top_k', [logits], [values, indices], { attrs: { k } });
-  program.output('logits', logits);
-  program.output('p', p);
+  const params = [unembedding, bias];
+  program.step('vocab_statistics', [x, ids, last], [statistics, values, indices], {
+    params,
+    attrs: { k, ...(cap ? { cap: cap.cap } : {}) },
+  });
+  program.output('statistics', statistics);
   program.output('top', values);
   program.output('indices', indices);
+  if (follow) {
+    const one = program.input('columns', ['rows', 1], 'i32');
+    program.output('logit', addLogitsOf(program, final, x, one, 1));
+  }
   return program.build();
 }
 
-async function readRows(engine: Engine, program: Program, stream: Floats, rows: number, run: LensRun) {
-  const out = await runLensProgram(engine, program, { sizes: { rows }, inputs: { stream } }, run);
+function readOutputs(out: { readonly [output: string]: Floats | Int32Array }) {
   const floats = (name: string): Floats => {
     const data = out[name];
     if (data && !(data instanceof Int32Array)) return data;
@@ -145,40 +151,18 @@ async function readRows(engine: Engine, program: Program, stream: Floats, rows: 
   if (!(indices instanceof Int32Array)) {
     throw new CircuitscopeError('bad_program', 'The executor gave no output indices.', { at: 'indices' });
   }
-  return { x: floats('logits'), p: floats('p'), top: floats('top'), indices };
+  return {
+    statistics: floats('statistics'),
+    top: floats('top'),
+    indices,
+    logit: out.logit ? floats('logit') : null,
+  };
 }
 
-const rowOf = (data: Floats, row: number, width: number): Floats => data.subarray(row * width, (row + 1) * width);
-
-interface Row {
-  readonly x: Floats;
-  readonly p: Floats;
-}
-
-/** Both Σ −p log q of a row: with its own p (its entropy) and with the model's, in one pass. */
-function compare({ x, p }: Row, model: Floats, logZ: number): { entropy: number; crossEntropy: number } {
-  let own = 0;
-  let others = 0;
-  for (let id = 0; id < x.length; id++) {
-    const surprise = logZ - x[id]!;
-    own += p[id]! * surprise;
-    others += model[id]! * surprise;
-  }
-  return { entropy: own, crossEntropy: others };
-}
-
-function entropyOf({ x, p }: Row, logZ: number): { entropy: number; crossEntropy: number } {
-  let own = 0;
-  for (let id = 0; id < x.length; id++) own += p[id]! * (logZ - x[id]!);
-  return { entropy: own, crossEntropy: own };
-}
-
-function rankOf(x: Floats, id: number): number {
-  const own = x[id]!;
-  let rank = 0;
-  for (let other = 0; other < id; other++) if (x[other]! >= own) rank += 1;
-  for (let other = id + 1; other < x.length; other++) if (x[other]! > own) rank += 1;
-  return rank;
+function repeated(ids: Int32Array, times: number): Int32Array {
+  const all = new Int32Array(ids.length * times);
+  for (let time = 0; time < times; time++) all.set(ids, time * ids.length);
+  return all;
 }
 
 /** Rows [stream, place] of some places, from one array per stream. */
