@@ -55,7 +55,7 @@ export interface NativeRun {
   progress(): number;
 }
 
-export type NativeArray = Float32Array | Int32Array;
+export type NativeArray = Float32Array | Int32Array | Float64Array;
 
 /** One update of AdamW: `core/training` says what each number is. */
 export interface AdamWFactors {

@@ -2,7 +2,7 @@
 //! a SharedArrayBuffer may change under our hands. So entries are copied one by one, and no pointer outlives a call.
 
 use std::ptr;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use circuitscope_kernels::exec::{Entries, EntriesMut};
 use napi::bindgen_prelude::Unknown;
@@ -14,6 +14,7 @@ use crate::error::{ErrorCode, bad_input};
 enum Kind {
     F32,
     I32,
+    F64,
 }
 
 impl Kind {
@@ -21,20 +22,26 @@ impl Kind {
         match self {
             Kind::F32 => "Float32Array",
             Kind::I32 => "Int32Array",
+            Kind::F64 => "Float64Array",
         }
     }
 }
 
 /// The memory of a typed array at this moment; valid until JavaScript runs again.
-struct Memory<'a>(&'a [AtomicU32]);
+struct Memory<'a, T>(&'a [T]);
 
-/// Finds the memory of a typed array of this kind, and of this length if one is expected.
-fn memory<'a>(
+/// Entries that JavaScript may change while they are looked at.
+trait Cell {}
+impl Cell for AtomicU32 {}
+impl Cell for AtomicU64 {}
+
+/// Finds the memory of a typed array of this kind, and of this length if one is expected. T has the size of the kind.
+fn memory<'a, T: Cell>(
     what: &str,
     array: &'a Unknown<'_>,
     kind: Kind,
     length: Option<usize>,
-) -> napi::Result<Memory<'a>, ErrorCode> {
+) -> napi::Result<Memory<'a, T>, ErrorCode> {
     let raw = array.value();
     let wrong = || bad_input(format!("{what} is not a {}.", kind.name()));
     let mut is_array = false;
@@ -60,7 +67,9 @@ fn memory<'a>(
     let expected = match kind {
         Kind::F32 => sys::TypedarrayType::float32_array,
         Kind::I32 => sys::TypedarrayType::int32_array,
+        Kind::F64 => sys::TypedarrayType::float64_array,
     };
+    assert_eq!(size_of::<T>(), if kind == Kind::F64 { 8 } else { 4 }, "cells are as large as the entries");
     if status != sys::Status::napi_ok || found_type != expected {
         return Err(wrong());
     }
@@ -73,20 +82,21 @@ fn memory<'a>(
     if length == 0 {
         return Ok(Memory(&[]));
     }
-    if data.is_null() || data.addr() % align_of::<AtomicU32>() != 0 {
+    if data.is_null() || data.addr() % align_of::<T>() != 0 {
         return Err(bad_input(format!("{what} has no memory that can be read.")));
     }
-    // SAFETY: the engine says that `length` entries of 4 bytes begin at `data`; no JavaScript runs on this thread while
+    // SAFETY: the engine says that `length` entries of this kind begin at `data`, and T is as large as one; no JavaScript runs on this thread while
     // the result lives, so they stay there, and other threads that share the buffer only make values change, which
     // atomics allow.
-    Ok(Memory(unsafe { std::slice::from_raw_parts(data.cast::<AtomicU32>(), length) }))
+    Ok(Memory(unsafe { std::slice::from_raw_parts(data.cast::<T>(), length) }))
 }
 
 /// That an array could receive the entries; nothing is written.
 pub fn check(what: &str, array: &Unknown<'_>, entries: &Entries<'_>) -> napi::Result<(), ErrorCode> {
     match entries {
-        Entries::F32(to) => memory(what, array, Kind::F32, Some(to.len())).map(drop),
-        Entries::I32(to) => memory(what, array, Kind::I32, Some(to.len())).map(drop),
+        Entries::F32(to) => memory::<AtomicU32>(what, array, Kind::F32, Some(to.len())).map(drop),
+        Entries::I32(to) => memory::<AtomicU32>(what, array, Kind::I32, Some(to.len())).map(drop),
+        Entries::F64(to) => memory::<AtomicU64>(what, array, Kind::F64, Some(to.len())).map(drop),
     }
 }
 
@@ -94,15 +104,21 @@ pub fn check(what: &str, array: &Unknown<'_>, entries: &Entries<'_>) -> napi::Re
 pub fn read(what: &str, array: &Unknown<'_>, entries: EntriesMut<'_>) -> napi::Result<(), ErrorCode> {
     match entries {
         EntriesMut::F32(to) => {
-            let from = memory(what, array, Kind::F32, Some(to.len()))?;
+            let from = memory::<AtomicU32>(what, array, Kind::F32, Some(to.len()))?;
             for (to, from) in to.iter_mut().zip(from.0) {
                 *to = f32::from_bits(from.load(Ordering::Relaxed));
             }
         }
         EntriesMut::I32(to) => {
-            let from = memory(what, array, Kind::I32, Some(to.len()))?;
+            let from = memory::<AtomicU32>(what, array, Kind::I32, Some(to.len()))?;
             for (to, from) in to.iter_mut().zip(from.0) {
                 *to = from.load(Ordering::Relaxed) as i32;
+            }
+        }
+        EntriesMut::F64(to) => {
+            let from = memory::<AtomicU64>(what, array, Kind::F64, Some(to.len()))?;
+            for (to, from) in to.iter_mut().zip(from.0) {
+                *to = f64::from_bits(from.load(Ordering::Relaxed));
             }
         }
     }
@@ -113,15 +129,21 @@ pub fn read(what: &str, array: &Unknown<'_>, entries: EntriesMut<'_>) -> napi::R
 pub fn write(what: &str, array: &Unknown<'_>, entries: Entries<'_>) -> napi::Result<(), ErrorCode> {
     match entries {
         Entries::F32(from) => {
-            let to = memory(what, array, Kind::F32, Some(from.len()))?;
+            let to = memory::<AtomicU32>(what, array, Kind::F32, Some(from.len()))?;
             for (to, from) in to.0.iter().zip(from) {
                 to.store(from.to_bits(), Ordering::Relaxed);
             }
         }
         Entries::I32(from) => {
-            let to = memory(what, array, Kind::I32, Some(from.len()))?;
+            let to = memory::<AtomicU32>(what, array, Kind::I32, Some(from.len()))?;
             for (to, from) in to.0.iter().zip(from) {
                 to.store(*from as u32, Ordering::Relaxed);
+            }
+        }
+        Entries::F64(from) => {
+            let to = memory::<AtomicU64>(what, array, Kind::F64, Some(from.len()))?;
+            for (to, from) in to.0.iter().zip(from) {
+                to.store(from.to_bits(), Ordering::Relaxed);
             }
         }
     }
@@ -130,7 +152,7 @@ pub fn write(what: &str, array: &Unknown<'_>, entries: Entries<'_>) -> napi::Res
 
 /// The entries of a Float32Array, in place of what `to` held; one whose buffer was transferred has none.
 pub fn read_floats(what: &str, array: &Unknown<'_>, to: &mut Vec<f32>) -> napi::Result<(), ErrorCode> {
-    let from = memory(what, array, Kind::F32, None)?;
+    let from = memory::<AtomicU32>(what, array, Kind::F32, None)?;
     to.clear();
     to.extend(from.0.iter().map(|entry| f32::from_bits(entry.load(Ordering::Relaxed))));
     Ok(())

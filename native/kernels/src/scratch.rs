@@ -19,6 +19,16 @@ thread_local! {
     static KEPT: RefCell<Vec<Memory>> = const { RefCell::new(Vec::new()) };
 }
 
+/// As [`with_scratch`], for doubles.
+pub fn with_doubles<R>(len: usize, body: impl FnOnce(&mut [f64]) -> R) -> Option<R> {
+    with_scratch(len.checked_mul(2)?, |floats| {
+        // SAFETY: any bits are a valid f64 and a valid f32; scratch starts on a cache line, so nothing is cut off.
+        let (before, doubles, after) = unsafe { floats.align_to_mut::<f64>() };
+        assert!(before.is_empty() && after.is_empty());
+        body(doubles)
+    })
+}
+
 /// Runs `body` with `len` floats of this thread's scratch, 64-byte aligned. Their values are whatever the last user
 /// left. Calls may nest. `None` when the memory is not there.
 pub fn with_scratch<R>(len: usize, body: impl FnOnce(&mut [f32]) -> R) -> Option<R> {

@@ -24,13 +24,14 @@ fn fill(call: &mut Call, name: &str, floats: &[f32], ints: &[i32]) {
     match call.input_mut(name).unwrap() {
         EntriesMut::F32(to) => to.copy_from_slice(floats),
         EntriesMut::I32(to) => to.copy_from_slice(ints),
+        EntriesMut::F64(_) => panic!("{name} holds doubles"),
     }
 }
 
 fn floats(call: &Call, name: &str) -> Vec<f32> {
     match call.output(name).unwrap() {
         Entries::F32(entries) => entries.to_vec(),
-        Entries::I32(_) => panic!("{name} holds integers"),
+        _ => panic!("{name} holds no floats"),
     }
 }
 
@@ -225,7 +226,7 @@ fn time_to_stop(program: &Arc<Program>, store: &Store, pairs: &[(&str, usize)], 
                 x.iter_mut().enumerate().for_each(|(i, x)| *x = (i % 97) as f32 / 97.0);
                 x.len()
             }
-            EntriesMut::I32(_) => 0,
+            _ => 0,
         };
         assert!(length > 0);
         let run = Run::default();
@@ -441,6 +442,7 @@ fn whatever_is_done_to_a_program_it_is_refused_or_runs() {
             match call.input_mut(&name).unwrap() {
                 EntriesMut::F32(x) => x.fill(0.5),
                 EntriesMut::I32(x) => x.fill(1),
+                EntriesMut::F64(x) => x.fill(0.5),
             }
         }
         match call.execute(&Run::default()) {

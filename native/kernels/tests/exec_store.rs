@@ -56,11 +56,12 @@ fn use_matrix(
     match call.input_mut("x").unwrap() {
         EntriesMut::F32(x) => x.copy_from_slice(input),
         EntriesMut::I32(x) => x.copy_from_slice(ids),
+        EntriesMut::F64(_) => unreachable!("the program says f32 or i32"),
     }
     call.execute(&Run::default()).unwrap();
     match call.output("y").unwrap() {
         Entries::F32(y) => y.to_vec(),
-        Entries::I32(_) => unreachable!("the program says f32"),
+        _ => unreachable!("the program says f32"),
     }
 }
 

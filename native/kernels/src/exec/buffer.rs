@@ -19,7 +19,7 @@ fn kept() -> MutexGuard<'static, VecDeque<Memory>> {
     KEPT.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
-/// Memory of 4-byte entries that starts on a cache line.
+/// Memory of entries of 4 or 8 bytes that starts on a cache line.
 pub(crate) struct Buffer(Option<Memory>);
 
 impl Buffer {
@@ -42,10 +42,10 @@ impl Buffer {
         Some(Buffer(Some(reused.or_else(|| Memory::zeroed(bytes))?)))
     }
 
-    /// The start of `len` entries, after checking that they are there.
-    fn start(&self, len: usize) -> NonNull<u8> {
+    /// The start of `len` entries of `size` bytes each, at most 8, after checking that they are there.
+    fn start(&self, len: usize, size: usize) -> NonNull<u8> {
         match &self.0 {
-            Some(memory) if len <= memory.len() / 4 => memory.start(),
+            Some(memory) if len <= memory.len() / size => memory.start(),
             None if len == 0 => NonNull::<u64>::dangling().cast(),
             _ => panic!("a slot is smaller than {len} entries"),
         }
@@ -53,22 +53,32 @@ impl Buffer {
 
     pub(crate) fn floats(&self, len: usize) -> &[f32] {
         // SAFETY: `start` has checked `len`; aligned to more than 4, zeroed when new, any bits are an f32.
-        unsafe { std::slice::from_raw_parts(self.start(len).as_ptr().cast(), len) }
+        unsafe { std::slice::from_raw_parts(self.start(len, 4).as_ptr().cast(), len) }
     }
 
     pub(crate) fn floats_mut(&mut self, len: usize) -> &mut [f32] {
         // SAFETY: as in `floats`, and the borrow is unique.
-        unsafe { std::slice::from_raw_parts_mut(self.start(len).as_ptr().cast(), len) }
+        unsafe { std::slice::from_raw_parts_mut(self.start(len, 4).as_ptr().cast(), len) }
+    }
+
+    pub(crate) fn doubles(&self, len: usize) -> &[f64] {
+        // SAFETY: as in `floats`, with 8 bytes an entry; aligned to a cache line, any bits are an f64.
+        unsafe { std::slice::from_raw_parts(self.start(len, 8).as_ptr().cast(), len) }
+    }
+
+    pub(crate) fn doubles_mut(&mut self, len: usize) -> &mut [f64] {
+        // SAFETY: as in `doubles`, and the borrow is unique.
+        unsafe { std::slice::from_raw_parts_mut(self.start(len, 8).as_ptr().cast(), len) }
     }
 
     pub(crate) fn ints(&self, len: usize) -> &[i32] {
         // SAFETY: as in `floats`; any bits are an i32.
-        unsafe { std::slice::from_raw_parts(self.start(len).as_ptr().cast(), len) }
+        unsafe { std::slice::from_raw_parts(self.start(len, 4).as_ptr().cast(), len) }
     }
 
     pub(crate) fn ints_mut(&mut self, len: usize) -> &mut [i32] {
         // SAFETY: as in `ints`, and the borrow is unique.
-        unsafe { std::slice::from_raw_parts_mut(self.start(len).as_ptr().cast(), len) }
+        unsafe { std::slice::from_raw_parts_mut(self.start(len, 4).as_ptr().cast(), len) }
     }
 }
 
@@ -99,6 +109,9 @@ mod tests {
             assert_eq!(floats.len(), bytes / 4);
             assert!(bytes == 0 || floats.as_ptr().addr().is_multiple_of(crate::memory::ALIGN));
             assert!(buffer.ints(bytes / 4).iter().all(|&bits| bits == 0x3fc0_0000));
+            assert!(buffer.doubles(bytes / 8).iter().all(|double| double.to_bits() == 0x3fc0_0000_3fc0_0000));
+            buffer.doubles_mut(bytes / 8).fill(2.5);
+            assert_eq!(buffer.doubles(bytes / 8), vec![2.5; bytes / 8]);
         }
         assert!(Buffer::take(usize::MAX - 10).is_none());
     }

@@ -402,6 +402,7 @@ pub(crate) fn check_step(
             }
         }
         Kernel::Vision(vision) => vision.check(shapes, s)?,
+        Kernel::Doubles(doubles) => doubles.check(shapes, s)?,
         _ => check_gradient(kernel, shapes, s)?,
     }
     Ok(sizes)

@@ -47,7 +47,11 @@ impl<'a> StepValues<'a> {
         }
     }
 
-    fn maybe_ints(&self, at: usize) -> Option<&'a [i32]> {
+    pub(super) fn maybe_doubles(&self, at: usize) -> Option<&'a [f64]> {
+        self.value(at).map(|(buffer, length)| buffer.doubles(length))
+    }
+
+    pub(super) fn maybe_ints(&self, at: usize) -> Option<&'a [i32]> {
         self.value(at).map(|(buffer, length)| buffer.ints(length))
     }
 
@@ -83,7 +87,7 @@ pub(super) fn run_kernel(
     lengths: [Option<usize>; 4],
 ) -> Result<(), KernelError> {
     let size = |letter: char| sizes.of(letter);
-    let [first, second, third, fourth] = lent;
+    let [first, second, third, fourth] = &mut *lent;
     let out = first.floats_mut(lengths[0].unwrap_or(0));
     let v = values;
     match &v.step.kernel {
@@ -374,6 +378,7 @@ pub(super) fn run_kernel(
             ops::vocab_statistics(ctx, unembedding, rows, to)
         }
         Kernel::Vision(vision) => vision.run(ctx, v, sizes, out),
+        Kernel::Doubles(doubles) => doubles.run(ctx, v, sizes, lent, lengths),
     }
 }
 

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value as Json};
 
 use super::attrs::Attrs;
+use super::doubles::Doubles;
 use super::program::Dim;
 use super::vision::Vision;
 use crate::ops::{ActivationFunction, DirectionOperation, EditOperation, NormKind, Reach, RotaryLayout, Scoring};
@@ -12,6 +13,17 @@ use crate::screen::Bits;
 pub enum Dtype {
     F32,
     I32,
+    F64,
+}
+
+impl Dtype {
+    /// Bytes of an entry.
+    pub(crate) fn size(self) -> usize {
+        match self {
+            Dtype::F32 | Dtype::I32 => 4,
+            Dtype::F64 => 8,
+        }
+    }
 }
 
 /// What one place in a step's `in` or `out` holds.
@@ -120,6 +132,7 @@ pub(crate) enum Kernel {
     BiasActTopK { activation: Latents, k: usize, screen: Option<Bits> },
     VocabStatistics { k: usize, cap: Option<f32> },
     Vision(Vision),
+    Doubles(Doubles),
 }
 
 const F: Port = Port::One(Dtype::F32);
@@ -253,9 +266,10 @@ impl Kernel {
                 },
             },
             "vocab_statistics" => Kernel::VocabStatistics { k: attrs.count("k")?, cap: attrs.maybe_cap()? },
-            _ => match Vision::parse(&attrs)? {
-                Some(vision) => Kernel::Vision(vision),
-                None => return Err(format!("There is no kernel {name:?}")),
+            _ => match (Vision::parse(&attrs)?, Doubles::parse(&attrs)?) {
+                (Some(vision), _) => Kernel::Vision(vision),
+                (None, Some(doubles)) => Kernel::Doubles(doubles),
+                (None, None) => return Err(format!("There is no kernel {name:?}")),
             },
         })
     }
@@ -326,6 +340,7 @@ impl Kernel {
             Kernel::BiasActTopK { .. } => "bias_act_top_k",
             Kernel::VocabStatistics { .. } => "vocab_statistics",
             Kernel::Vision(vision) => vision.name(),
+            Kernel::Doubles(doubles) => doubles.name(),
         }
     }
 
@@ -400,6 +415,7 @@ impl Kernel {
                 (&[F, MAYBE_I, MAYBE_F], &[Matrix, MaybeVector], &[MAYBE_F, MAYBE_F, MAYBE_I])
             }
             Kernel::Vision(vision) => return vision.ports(),
+            Kernel::Doubles(doubles) => return doubles.ports(),
         };
         Ports { inputs, params, outputs }
     }

@@ -5,6 +5,7 @@ mod buffer;
 mod check;
 mod check_gradient;
 mod dispatch;
+mod doubles;
 mod error;
 mod kernel;
 mod measure;

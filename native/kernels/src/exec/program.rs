@@ -74,7 +74,9 @@ impl Program {
             .map(|(at, value)| parse_value(value, &mut symbols).ok_or(at))
             .collect::<Result<Vec<_>, usize>>()
             .or_else(|at| {
-                bad(format!("values[{at}] is not a shape of at most {MAX_RANK} sizes, a dtype f32 or i32, and a slot."))
+                bad(format!(
+                    "values[{at}] is not a shape of at most {MAX_RANK} sizes, a dtype f32, i32 or f64, and a slot."
+                ))
             })?;
         let params = list(root, "params")?
             .iter()
@@ -175,6 +177,7 @@ fn parse_value(value: &Json, symbols: &mut Vec<String>) -> Option<ValueSpec> {
     let dtype = match value.get("dtype")?.as_str()? {
         "f32" => Dtype::F32,
         "i32" => Dtype::I32,
+        "f64" => Dtype::F64,
         _ => return None,
     };
     Some(ValueSpec { shape, dtype, slot: value.get("slot").and_then(whole)? })

@@ -47,6 +47,7 @@ impl Run {
 pub enum Entries<'a> {
     F32(&'a [f32]),
     I32(&'a [i32]),
+    F64(&'a [f64]),
 }
 
 /// The entries of one value, to be filled.
@@ -54,6 +55,7 @@ pub enum Entries<'a> {
 pub enum EntriesMut<'a> {
     F32(&'a mut [f32]),
     I32(&'a mut [i32]),
+    F64(&'a mut [f64]),
 }
 
 /// A program with everything bound: all shapes known and found to fit, memory taken.
@@ -109,7 +111,7 @@ impl Call {
             .collect::<Result<Vec<_>, _>>()?;
         let mut slot_bytes = vec![0usize; program.slots];
         for (value, length) in program.values.iter().zip(&lengths) {
-            slot_bytes[value.slot] = slot_bytes[value.slot].max(length * 4);
+            slot_bytes[value.slot] = slot_bytes[value.slot].max(length * value.dtype.size());
         }
         let total = slot_bytes
             .iter()
@@ -184,6 +186,7 @@ impl Call {
         Some(match spec.dtype {
             Dtype::F32 => EntriesMut::F32(slot.floats_mut(length)),
             Dtype::I32 => EntriesMut::I32(slot.ints_mut(length)),
+            Dtype::F64 => EntriesMut::F64(slot.doubles_mut(length)),
         })
     }
 
@@ -195,6 +198,7 @@ impl Call {
         Some(match spec.dtype {
             Dtype::F32 => Entries::F32(slot.floats(length)),
             Dtype::I32 => Entries::I32(slot.ints(length)),
+            Dtype::F64 => Entries::F64(slot.doubles(length)),
         })
     }
 

@@ -56,7 +56,7 @@ export interface NativeTiming {
 /** A program with everything bound, timed inside the addon. */
 export interface NativeTimedHandle {
   measure(timing: NativeTiming, run: NativeRunHandle): Promise<readonly number[]>;
-  read(outputs: { [name: string]: Float32Array | Int32Array }): void;
+  read(outputs: { [name: string]: Float32Array | Int32Array | Float64Array }): void;
   release(): void;
 }
 
@@ -70,8 +70,8 @@ export interface NativeAddon {
     program: NativeProgramHandle,
     store: NativeStoreHandle,
     sizes: { [symbol: string]: number },
-    inputs: { [name: string]: Float32Array | Int32Array },
-    outputs: { [name: string]: Float32Array | Int32Array },
+    inputs: { [name: string]: Float32Array | Int32Array | Float64Array },
+    outputs: { [name: string]: Float32Array | Int32Array | Float64Array },
     options: { threads?: number; memoryBytes?: number },
     run: NativeRunHandle,
   ): Promise<void>;
@@ -80,7 +80,7 @@ export interface NativeAddon {
     program: NativeProgramHandle,
     store: NativeStoreHandle,
     sizes: { [symbol: string]: number },
-    inputs: { [name: string]: Float32Array | Int32Array },
+    inputs: { [name: string]: Float32Array | Int32Array | Float64Array },
     options: { threads?: number; memoryBytes?: number },
   ): NativeTimedHandle;
   adamw(

@@ -1,4 +1,5 @@
 import type { IntTensor, Tensor } from '../tensor/index.ts';
+import { doubleKernels } from './contract-doubles.ts';
 import { visionKernels } from './contract-vision.ts';
 
 // What every kernel takes and gives. The reference, the portable and the SIMD implementations all answer to this table;
@@ -16,7 +17,8 @@ export type KernelAttributes = { readonly [key: string]: KernelAttribute };
 
 export interface KernelValue {
   readonly name: string;
-  readonly dtype: 'f32' | 'i32';
+  /** `f64` is so in every run, whatever its precision. */
+  readonly dtype: 'f32' | 'i32' | 'f64';
   /** May be left out: null in a call, -1 in a program. */
   readonly optional?: true;
   /** May occur any number of times from one (zero if also optional). */
@@ -500,6 +502,7 @@ export const kernels = {
     },
   },
   ...visionKernels,
+  ...doubleKernels,
 } as const satisfies { readonly [name: string]: KernelSpec };
 
 export type KernelName = keyof typeof kernels;

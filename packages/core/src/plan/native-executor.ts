@@ -1,5 +1,6 @@
 import { CircuitscopeError } from '@circuitscope/schema';
-import type { NativeAddon, NativeInfo, NativeProgramHandle, NativeStoreHandle } from '../kernels/index.ts';
+import type { KernelValue, NativeAddon, NativeInfo, NativeProgramHandle, NativeStoreHandle } from '../kernels/index.ts';
+import type { Floats } from '../tensor/index.ts';
 import type { ExecuteOptions, Executor } from './executor.ts';
 import { boundShape, type Program, programBytes, type Sizes } from './program.ts';
 import { checkLength, checkMemory } from './reference-executor.ts';
@@ -7,6 +8,8 @@ import type { Weight, Weights } from './weights.ts';
 
 // One awaited call per program. The addon maps weight files by itself and packs each matrix once per store; stores belong
 // to a `Weights` value and are freed with it.
+
+type Arrays = { [name: string]: Floats | Int32Array };
 
 interface Store {
   readonly handle: NativeStoreHandle;
@@ -19,11 +22,12 @@ export function nativeExecutor(addon: NativeAddon): Executor {
   const stores = new WeakMap<Weight, Store>();
   const programs = new WeakMap<Program, NativeProgramHandle>();
   const info = describe(addon);
+  const withoutWeights: Store = { handle: new addon.NativeStore(), files: new Map(), defined: new Map() };
 
   /** Weights with edits share their unedited entries, and so the store, with the model they come from. */
   const storeFor = (weights: Weights): Store => {
     const anchor = weights.values().next().value;
-    if (!anchor) throw new CircuitscopeError('bad_model', 'A model without weights cannot run.');
+    if (!anchor) return withoutWeights;
     let store = stores.get(anchor);
     if (!store) {
       store = { handle: new addon.NativeStore(), files: new Map(), defined: new Map() };
@@ -83,18 +87,23 @@ export function nativeExecutor(addon: NativeAddon): Executor {
         handle = new addon.NativeProgram(JSON.stringify(program));
         programs.set(program, handle);
       }
-      const given: { [name: string]: Float32Array | Int32Array } = {};
+      const given: Arrays = {};
       for (const { name, value } of program.inputs) {
         const data = inputs[name];
         if (!data) throw new CircuitscopeError('bad_input', `The program needs the input ${name}.`, { at: name });
         checkLength(name, data.length, boundShape(program.values[value]?.shape ?? [], sizes));
-        given[name] = data instanceof Float64Array ? Float32Array.from(data) : data;
+        given[name] = data instanceof Int32Array ? data : asType(data, program.values[value]?.dtype);
       }
-      const outputs: { [name: string]: Float32Array | Int32Array } = {};
+      const outputs: Arrays = {};
       for (const { name, value } of program.outputs) {
         const spec = program.values[value];
         const length = boundShape(spec?.shape ?? [], sizes).reduce((a, b) => a * b, 1);
-        outputs[name] = spec?.dtype === 'i32' ? new Int32Array(length) : new Float32Array(length);
+        outputs[name] =
+          spec?.dtype === 'i32'
+            ? new Int32Array(length)
+            : spec?.dtype === 'f64'
+              ? new Float64Array(length)
+              : new Float32Array(length);
       }
       try {
         await observed(addon, handle, store.handle, program, sizes, given, outputs, options);
@@ -109,14 +118,20 @@ export function nativeExecutor(addon: NativeAddon): Executor {
   };
 }
 
+/** A program says how wide its floats are. */
+function asType(data: Floats, dtype: KernelValue['dtype'] | undefined): Floats {
+  if (dtype === 'f64') return data instanceof Float64Array ? data : Float64Array.from(data);
+  return data instanceof Float32Array ? data : Float32Array.from(data);
+}
+
 async function observed(
   addon: NativeAddon,
   handle: NativeProgramHandle,
   store: NativeStoreHandle,
   program: Program,
   sizes: Sizes,
-  inputs: { [name: string]: Float32Array | Int32Array },
-  outputs: { [name: string]: Float32Array | Int32Array },
+  inputs: Arrays,
+  outputs: Arrays,
   options: ExecuteOptions,
 ): Promise<void> {
   options.signal?.throwIfAborted();

@@ -1,16 +1,23 @@
 import { CircuitscopeError } from '@circuitscope/schema';
 import type { Attributes, Dim } from '../graph/index.ts';
+import type { KernelValue } from '../kernels/index.ts';
 
-/** A compiled plan: plain data that both executors run in one call. Dense row-major values of 4 bytes an entry. */
+/** A compiled plan: plain data that both executors run in one call. Dense row-major values of 4 bytes an entry, 8 where they are f64. */
 export interface Program {
   readonly version: 1;
   /** Values that are never alive together share a slot; a slot is as large as the largest of its values. */
-  readonly values: readonly { readonly shape: readonly Dim[]; readonly dtype: 'f32' | 'i32'; readonly slot: number }[];
+  readonly values: readonly ProgramValue[];
   readonly slots: number;
   readonly inputs: readonly { readonly name: string; readonly value: number }[];
   readonly params: readonly string[];
   readonly steps: readonly Step[];
   readonly outputs: readonly { readonly name: string; readonly value: number }[];
+}
+
+export interface ProgramValue {
+  readonly shape: readonly Dim[];
+  readonly dtype: KernelValue['dtype'];
+  readonly slot: number;
 }
 
 export interface Step {
@@ -37,7 +44,7 @@ export function boundShape(shape: readonly Dim[], sizes: Sizes): number[] {
 export function programBytes(program: Program, sizes: Sizes): number {
   const bytes = new Array<number>(program.slots).fill(0);
   for (const value of program.values) {
-    const size = 4 * boundShape(value.shape, sizes).reduce((a, b) => a * b, 1);
+    const size = (value.dtype === 'f64' ? 8 : 4) * boundShape(value.shape, sizes).reduce((a, b) => a * b, 1);
     bytes[value.slot] = Math.max(bytes[value.slot] ?? 0, size);
   }
   return bytes.reduce((a, b) => a + b, 0);

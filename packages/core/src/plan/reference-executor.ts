@@ -53,7 +53,7 @@ export function referenceExecutor({ precision = 'f32' }: ReferenceOptions = {}):
         slots[slotOf(value)] =
           data instanceof Int32Array
             ? { shape: shapeOf(value), data }
-            : { shape: shapeOf(value), data: inPrecision(data) };
+            : { shape: shapeOf(value), data: program.values[value]?.dtype === 'f64' ? data : inPrecision(data) };
       }
       let lastPause = performance.now();
       for (const [index, step] of program.steps.entries()) {

@@ -9,6 +9,7 @@ export {
 export { canonicalCorrelations, meanCca, svcca, weightedCca } from './canonical-correlations.ts';
 export { type CompareModelsOptions, compareModels } from './compare-models.ts';
 export { copyingScores } from './copying-scores.ts';
+export { type CorrelatedUnits, type CorrelatedUnitsOptions, correlatedUnits } from './correlated-units.ts';
 export { type DissimilarityKind, dissimilarities, type RepresentationalSimilarity, rsa } from './dissimilarity.ts';
 export { type Eigenvalue, eigenvalues } from './eigenvalues.ts';
 export { type HeadRole, type HeadRoleOptions, type MeasuredRoles, measureHeadRoles, roleNames } from './head-roles.ts';

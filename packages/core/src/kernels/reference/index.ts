@@ -24,6 +24,7 @@ import { concatPositions } from './concat-positions.ts';
 import { conv2d } from './conv2d.ts';
 import { conv2dGradInput } from './conv2d-grad-input.ts';
 import { conv2dGradWeight } from './conv2d-grad-weight.ts';
+import { correlateTopK } from './correlate-top-k.ts';
 import { crossEntropy } from './cross-entropy.ts';
 import { crossEntropyGrad } from './cross-entropy-grad.ts';
 import { direction } from './direction.ts';
@@ -33,6 +34,7 @@ import { edit } from './edit.ts';
 import { embed } from './embed.ts';
 import { embedGrad } from './embed-grad.ts';
 import { gatherRows } from './gather-rows.ts';
+import { gram } from './gram.ts';
 import { headLinear } from './head-linear.ts';
 import { headLinearGradWeight } from './head-linear-grad-weight.ts';
 import { headResult } from './head-result.ts';
@@ -146,6 +148,8 @@ export const referenceKernels: { readonly [name in KernelName]: ReferenceKernel 
   max_pool2d_grad: maxPool2dGrad,
   avg_pool2d: avgPool2d,
   avg_pool2d_grad: avgPool2dGrad,
+  gram,
+  correlate_top_k: correlateTopK,
 };
 
 /**

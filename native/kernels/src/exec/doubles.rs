@@ -1,0 +1,94 @@
+//! Kernels in float64 over the columns of matrices: their attributes, ports, shapes and calls.
+
+use super::attrs::Attrs;
+use super::buffer::Buffer;
+use super::check::StepShapes;
+use super::dispatch::StepValues;
+use super::kernel::{Dtype, Port, Ports};
+use super::shapes::Sizes;
+use crate::error::KernelError;
+use crate::gemm::Context;
+use crate::ops;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Doubles {
+    Gram,
+    CorrelateTopK { k: usize, absolute: bool, first: usize },
+}
+
+const F: Port = Port::One(Dtype::F32);
+const I: Port = Port::One(Dtype::I32);
+const D: Port = Port::One(Dtype::F64);
+const MAYBE_F: Port = Port::Maybe(Dtype::F32);
+const MAYBE_I: Port = Port::Maybe(Dtype::I32);
+const MAYBE_D: Port = Port::Maybe(Dtype::F64);
+
+impl Doubles {
+    pub(super) fn parse(attrs: &Attrs<'_>) -> Result<Option<Doubles>, String> {
+        Ok(Some(match attrs.kernel {
+            "gram" => Doubles::Gram,
+            "correlate_top_k" => Doubles::CorrelateTopK {
+                k: attrs.count("k")?,
+                absolute: attrs.flag("absolute")?,
+                first: attrs.maybe_count("first")?.unwrap_or(0),
+            },
+            _ => return Ok(None),
+        }))
+    }
+
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Doubles::Gram => "gram",
+            Doubles::CorrelateTopK { .. } => "correlate_top_k",
+        }
+    }
+
+    pub(super) fn ports(&self) -> Ports {
+        let (inputs, outputs): (&[Port], &[Port]) = match self {
+            Doubles::Gram => (&[F, MAYBE_F, MAYBE_D], &[D]),
+            Doubles::CorrelateTopK { .. } => (&[F, F, MAYBE_F, MAYBE_I], &[F, I]),
+        };
+        Ports { inputs, params: &[], outputs }
+    }
+
+    pub(super) fn check(&self, shapes: &StepShapes<'_>, s: &mut Sizes) -> Result<(), String> {
+        match self {
+            Doubles::Gram => {
+                let square = if shapes.input(1).is_some() { "pq" } else { "pp" };
+                shapes.fit_inputs(s, &["np", "nq", square])?;
+                shapes.fit_outputs(s, &[square])
+            }
+            Doubles::CorrelateTopK { k, .. } => {
+                s.set('k', *k)?;
+                if shapes.input(2).is_some() != shapes.input(3).is_some() {
+                    return Err("values and indices of earlier columns go together; one of them is left out".into());
+                }
+                shapes.fit_inputs(s, &["np", "nq", "pk", "pk"])?;
+                shapes.fit_outputs(s, &["pk", "pk"])
+            }
+        }
+    }
+
+    pub(super) fn run(
+        &self,
+        ctx: &Context<'_>,
+        v: &StepValues<'_>,
+        s: &Sizes,
+        [first, second, _, _]: &mut [Buffer; 4],
+        lengths: [Option<usize>; 4],
+    ) -> Result<(), KernelError> {
+        let [length, other, _, _] = lengths.map(|length| length.unwrap_or(0));
+        match self {
+            Doubles::Gram => {
+                let size = [s.of('n'), s.of('p'), s.of('q')];
+                ops::gram(ctx, v.floats(0), v.maybe_floats(1), size, v.maybe_doubles(2), first.doubles_mut(length))
+            }
+            Doubles::CorrelateTopK { k, absolute, first: from } => {
+                let before = v.maybe_floats(2).zip(v.maybe_ints(3));
+                let with = ops::Correlate { k: *k, absolute: *absolute, first: *from, before };
+                let to = ops::CorrelateOut { values: first.floats_mut(length), indices: second.ints_mut(other) };
+                ops::correlate_top_k(ctx, v.floats(0), v.floats(1), [s.of('n'), s.of('p'), s.of('q')], with, to)
+            }
+        }
+    }
+}
