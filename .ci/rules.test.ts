@@ -57,6 +57,13 @@ describe('imports are found', () => {
 });
 
 describe('who may know whom', () => {
+  test('the command line draws pictures as text, and touches no component', () => {
+    const cli = (specifier: string) => wrongs('apps/cli/src/a.ts', `import { x } from '${specifier}';`);
+    expect(cli('@circuitscope/views/figures')).toEqual([]);
+    expect(cli('@circuitscope/views')[0]).toContain('may know views by @circuitscope/views/figures');
+    expect(cli('@circuitscope/views/elements/circuit-graph.js')).toHaveLength(1);
+  });
+
   test('schema knows nothing of ours', () => {
     expect(wrongs('packages/schema/src/unit.ts', `import { run } from '@circuitscope/core';`)).toHaveLength(1);
     expect(wrongs('packages/schema/src/unit.ts', `import type { run } from '@circuitscope/core';`)).toHaveLength(1);

@@ -1,6 +1,7 @@
 export * from './alignment.ts';
 export * from './bench.ts';
 export * from './bench-machine.ts';
+export * from './bench-text.ts';
 export * from './canonical-json.ts';
 export * from './captures.ts';
 export * from './circuit.ts';

@@ -12,6 +12,7 @@ export const serve = command({
     port: integer('N', `port (default: ${FIRST_PORT}, or the next that is free)`, { min: 1, max: 65_535 }),
     expose: flag('allow a --host that other machines can reach'),
     training: text('DIR', 'folder with trainings of your own, whose curves are shown as they grow'),
+    bench: text('DIR', 'folder with files of bench kernels --out, shown beside those kept in the workspace'),
     workspace: shared.workspace,
   },
   examples: [

@@ -16,11 +16,13 @@ export interface DashboardOptions {
   readonly json: boolean;
   /** Folder with trainings; must exist. */
   readonly training?: string | undefined;
+  /** Folder with files of benchmark results; must exist. */
+  readonly bench?: string | undefined;
 }
 
 /** Serves the dashboard over the workspace until the signal aborts; prints the URL of `page` once it listens. */
 export async function serveDashboard(
-  { host = '127.0.0.1', port: wanted, workspace: named, json, training }: DashboardOptions,
+  { host = '127.0.0.1', port: wanted, workspace: named, json, training, bench }: DashboardOptions,
   io: Io,
   page = '',
 ): Promise<void> {
@@ -32,13 +34,8 @@ export async function serveDashboard(
       { at: entry },
     );
   }
-  const trainings = training === undefined ? undefined : resolve(io.cwd, training);
-  if (trainings !== undefined && !existsSync(trainings)) {
-    throw new CircuitscopeError('missing_folder', `${training} does not exist; train something into it first.`, {
-      at: '--training',
-      got: trainings,
-    });
-  }
+  const trainings = folderOf('--training', training, 'train something into it first', io);
+  const benches = folderOf('--bench', bench, 'measure something into it with bench kernels --out first', io);
   const port = await freePort(host, wanted ?? FIRST_PORT, wanted === undefined ? 20 : 1);
   const workspace = workspaceDir({ dir: named, env: io.env, cwd: io.cwd });
   const server = await startServer({
@@ -49,6 +46,7 @@ export async function serveDashboard(
       ...io.env,
       CIRCUITSCOPE_WORKSPACE: workspace,
       ...(trainings === undefined ? {} : { CIRCUITSCOPE_TRAINING: trainings }),
+      ...(benches === undefined ? {} : { CIRCUITSCOPE_BENCH: benches }),
     },
     signal: io.signal,
     log: (line) => io.stderr.write(line),
@@ -57,4 +55,11 @@ export async function serveDashboard(
   print(io, { json }, { kind: 'serving', version: 1, url, workspace }, () => `${url}\n`);
   if (io.stderr.isTerminal) note(io, `Showing ${workspace}; Ctrl-C ends it.`);
   await server.ended;
+}
+
+function folderOf(option: string, given: string | undefined, advice: string, io: Io): string | undefined {
+  if (given === undefined) return undefined;
+  const folder = resolve(io.cwd, given);
+  if (existsSync(folder)) return folder;
+  throw new CircuitscopeError('missing_folder', `${given} does not exist; ${advice}.`, { at: option, got: folder });
 }

@@ -1,31 +1,12 @@
-import type { BenchMachine, BenchResult, BenchSection } from '@circuitscope/schema';
-
-/** Three significant digits, with the unit that keeps them short. */
-export function rateText(perSecond: number | undefined, unit: string): string {
-  if (perSecond === undefined) return '';
-  for (const [prefix, size] of [
-    ['T', 1e12],
-    ['G', 1e9],
-    ['M', 1e6],
-  ] as const) {
-    if (perSecond >= size) return `${Number((perSecond / size).toPrecision(3))} ${prefix}${unit}/s`;
-  }
-  return `${Number(perSecond.toPrecision(3))} ${unit}/s`;
-}
-
-export function timeText(ns: number): string {
-  for (const [unit, size] of [
-    ['s', 1e9],
-    ['ms', 1e6],
-    ['µs', 1e3],
-  ] as const) {
-    if (ns >= size) return `${Number((ns / size).toPrecision(3))} ${unit}`;
-  }
-  return `${Number(ns.toPrecision(3))} ns`;
-}
-
-export const percentText = (share: number | undefined): string =>
-  share === undefined ? '' : `${(100 * share).toFixed(share < 0.1 ? 1 : 0)} %`;
+import {
+  type BenchLoad,
+  type BenchMachine,
+  type BenchResult,
+  type BenchSection,
+  percentText,
+  rateText,
+  timeText,
+} from '@circuitscope/schema';
 
 /** A cell of a table: text from files may hold bars and markup. */
 const cell = (text: string): string => text.replace(/[|\\`*_<>[\]]/g, (mark) => `\\${mark}`).replace(/\s+/g, ' ');
@@ -109,6 +90,8 @@ export function reportMarkdown(sections: readonly BenchSection[]): string {
       '',
       ...machineLines(run.machine),
       `- load average ${run.before.loadAverage ?? 'not told'} before, ${end?.after.loadAverage ?? 'not told'} after; stolen by the hypervisor meanwhile: ${stolen(run.before.stealSeconds, end?.after.stealSeconds)}`,
+      `- others computing meanwhile, in processors: ${foreign(end?.after.foreign ?? run.before.foreign)}`,
+      `- tied to processors: ${[...new Set(results.flatMap(({ cpus }) => cpus ?? []))].map(cell).join('; ') || 'not tied'}`,
       '',
       ...peakTable(run.machine),
       '',
@@ -149,6 +132,11 @@ export function reportMarkdown(sections: readonly BenchSection[]): string {
 
 function stolen(before: number | undefined, after: number | undefined): string {
   return before === undefined || after === undefined ? 'not told' : `${(after - before).toFixed(2)} s`;
+}
+
+function foreign(others: BenchLoad['foreign']): string {
+  if (!others) return 'not told';
+  return others.map(({ name, processors }) => `${cell(name)} ${processors.toFixed(2)}`).join(', ') || 'none';
 }
 
 /** Each pair once, from the side of the kernels of this repository. */

@@ -46,6 +46,26 @@ describe('a report', () => {
   });
 });
 
+describe('a roofline', () => {
+  const draw = (...words: readonly string[]) => inFolder('bench', 'report', recorded, '--svg', 'roof.svg', ...words);
+
+  test('goes to a file, with a point for each right result that has operations', async () => {
+    expect((await draw()).code).toBe(0);
+    const svg = readFileSync(join(folder, 'roof.svg'), 'utf8');
+    const results = parseBenchFile(content, 'run.jsonl').flatMap((section) => section.results);
+    expect(svg.match(/<title>/g)).toHaveLength(results.filter(({ flops }) => flops > 0).length);
+    expect(await draw()).toMatchObject({ code: 1, stderr: expect.stringContaining('roof.svg exists') });
+    expect((await draw('--force', '--threads', '1')).code).toBe(0);
+  });
+
+  test('of threads that were not measured, or threads without a picture, is a mistake', async () => {
+    const none = await draw('--force', '--threads', '7');
+    expect([none.code, none.stderr]).toEqual([1, expect.stringContaining('one of those that were measured, 1')]);
+    const alone = await inFolder('bench', 'report', recorded, '--threads', '1');
+    expect([alone.code, alone.stderr]).toEqual([1, expect.stringContaining('with --svg')]);
+  });
+});
+
 describe('a comparison', () => {
   test('of a run with itself finds no difference, times included', async () => {
     const { code, stdout } = await inFolder('bench', 'compare', recorded, recorded, '--json');

@@ -1,4 +1,5 @@
-import { type ComparedRow, compareRuns, percentText, timeText } from '@circuitscope/core/bench';
+import { type ComparedRow, compareRuns } from '@circuitscope/core/bench';
+import { percentText, timeText } from '@circuitscope/schema';
 import { readBenchFile } from '../../bench/bench-file.ts';
 import { command } from '../../command.ts';
 import { argument, required, text } from '../../options/index.ts';

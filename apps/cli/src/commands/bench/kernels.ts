@@ -1,5 +1,5 @@
-import { existsSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { existsSync, mkdirSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import {
   benchOperations,
   type Contender,
@@ -8,13 +8,18 @@ import {
   ownKernel,
   ownPublic,
   ownScreened,
-  percentText,
-  rateText,
   resultKey,
   runBenchmarks,
-  timeText,
 } from '@circuitscope/core/bench';
-import { type BenchResult, type BenchSection, CircuitscopeError } from '@circuitscope/schema';
+import {
+  type BenchResult,
+  type BenchSection,
+  CircuitscopeError,
+  percentText,
+  rateText,
+  timeText,
+} from '@circuitscope/schema';
+import { workspaceDir } from '@circuitscope/workspace';
 import { benchAppender, readBenchFile } from '../../bench/bench-file.ts';
 import { peerContender } from '../../bench/peer-contender.ts';
 import { type Peer, peerNames, peers, peersNamed } from '../../bench/peers.ts';
@@ -23,7 +28,7 @@ import { benchAddon, endRun, startRun, threadCounts, watch } from '../../bench/p
 import { command } from '../../command.ts';
 import { documentOf } from '../../examine/document-of.ts';
 import type { Io } from '../../io.ts';
-import { badOption, integer, list, shared, text, withDefault } from '../../options/index.ts';
+import { badOption, flag, integer, list, shared, text, withDefault } from '../../options/index.ts';
 import { note, numbers, print, progress, type Style, styleFor, table } from '../../output/index.ts';
 
 export const kernels = command({
@@ -34,24 +39,30 @@ With --peers other programs take part, each in a process of its own, none of the
 
 Operations: ${benchOperations.map(({ name }) => name).join(', ')}.
 
-With --out each result is appended as a JSON line when it is there; the same command goes on where a run was cut off.`,
+With --out or --keep each result is appended as a JSON line when it is there; with --out the same command goes on where a run was cut off.`,
   options: {
     only: list('NAME,…', 'only these operations, or those that begin so: sgemm, project-128'),
     threads: list('N,N', 'numbers of threads (default: 1, and one per core)'),
     peers: list('NAME,…', `programs to compare with: ${peerNames.join(', ')}; or all, for those that are here`),
     rounds: withDefault(integer('N', 'rounds of turns', { min: 2, max: 1000 }), 12),
     seed: shared.seed,
+    roofs: flag('also measure every cache and instruction set, for a roofline'),
     out: text('FILE', 'append results to this file of JSON lines'),
+    keep: flag('append them to a file of the workspace, where the dashboard finds them'),
+    workspace: shared.workspace,
   },
   examples: [
     { line: 'circuitscope bench kernels --out run.jsonl', about: 'everything, some minutes' },
     { line: 'circuitscope bench kernels --only project-1024 --threads 1', about: 'one operation' },
     { line: 'circuitscope bench kernels --peers all --out run.jsonl', about: 'beside every peer that is here' },
     { line: 'circuitscope bench kernels --only gemv --peers torch,gemmkit', about: 'beside two of them' },
+    { line: 'circuitscope bench kernels --peers all --roofs --keep', about: 'for the dashboard' },
     { line: 'circuitscope bench kernels --only sgemm --json > sgemm.json', about: 'for another program' },
   ],
   run: async (options, io, line) => {
     const operations = chosenOperations(options.only);
+    if (options.keep && options.out !== undefined)
+      throw badOption('--keep', 'without --out, since either names a file', options.out);
     const addon = await benchAddon(io);
     const threads = threadCounts(options.threads, addon);
     const earlier =
@@ -73,15 +84,17 @@ With --out each result is appended as a JSON line when it is there; the same com
       const run = await startRun(io, {
         addon,
         threads,
-        full: false,
+        full: options.roofs,
         seed: options.seed,
         rounds: options.rounds,
         line,
         onProgress: (share, what) => bar.update(share / 20, what),
       });
       const done = doneBefore(earlier, run.machine.fingerprint);
-      const append = benchAppender(options.out, io);
+      const path = options.keep ? keptPath(run.startedAt, options.workspace, io) : options.out;
+      const append = benchAppender(path, io);
       append(run);
+      if (options.keep) note(io, `Kept in ${path}`);
       await runBenchmarks({
         addon,
         machine: run.machine,
@@ -116,6 +129,13 @@ With --out each result is appended as a JSON line when it is there; the same com
     print(io, options, document, () => resultsText(results, styleFor(io)));
   },
 });
+
+/** In the workspace, by when it began. */
+function keptPath(startedAt: string, workspace: string | undefined, { env, cwd }: Io): string {
+  const folder = join(workspaceDir({ dir: workspace, env, cwd }), 'bench');
+  mkdirSync(folder, { recursive: true });
+  return join(folder, `${startedAt.replaceAll(':', '-')}.jsonl`);
+}
 
 /** A peer that is named must be here; of all of them, those that are not are told and left out. */
 async function peersOf(given: readonly string[] = [], io: Io): Promise<readonly Contender[]> {

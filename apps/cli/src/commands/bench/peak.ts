@@ -1,4 +1,4 @@
-import { rateText } from '@circuitscope/core/bench';
+import { rateText } from '@circuitscope/schema';
 import { benchAddon, startRun, threadCounts } from '../../bench/prepare-bench.ts';
 import { command } from '../../command.ts';
 import { documentOf } from '../../examine/document-of.ts';
