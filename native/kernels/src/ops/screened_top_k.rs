@@ -182,8 +182,8 @@ per_isa! {
 }
 
 impl Screened<'_> {
-    /// Whether a latent of this value counts; NaN does.
-    fn counts(&self, latent: usize, value: f32) -> bool {
+    /// Whether a latent of this value is above its threshold; NaN is.
+    fn exceeds(&self, latent: usize, value: f32) -> bool {
         match self.wanted.activation {
             Activation::None => true,
             Activation::Relu => !matches!(value.partial_cmp(&0.0), Some(order) if order.is_le()),
@@ -191,6 +191,11 @@ impl Screened<'_> {
                 !matches!(value.partial_cmp(&thresholds[latent]), Some(order) if order.is_le())
             }
         }
+    }
+
+    /// Whether a latent of just this value counts: a zero does not, where there are thresholds.
+    fn counts(&self, latent: usize, value: f32) -> bool {
+        self.exceeds(latent, value) && !(value == 0.0 && matches!(self.wanted.activation, Activation::Threshold(_)))
     }
 
     /// The first k of a range of latents, for each of `count` tokens.
@@ -326,12 +331,12 @@ impl Screened<'_> {
                 (value - room, value + room)
             }
         };
-        if high < floor || !self.counts(latent, high) {
+        if high < floor || !self.exceeds(latent, high) {
             return floor;
         }
         token.open.push((high, latent as u32));
-        // What surely counts raises the floor.
-        if low.is_finite() && self.counts(latent, low) {
+        // What surely counts raises the floor; what may be zero may not count.
+        if low.is_finite() && self.exceeds(latent, low) && (low > 0.0 || high < 0.0 || self.counts(latent, 0.0)) {
             token.floor.raise(low);
         }
         token.floor.floor
