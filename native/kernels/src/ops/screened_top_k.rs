@@ -1,6 +1,6 @@
 use std::ops::Range;
 
-use super::bias_act_top_k::{Activation, Groups, Kept, LATENTS, TOKENS, Wanted, search_groups};
+use super::bias_act_top_k::{Activation, Groups, Kept, LATENTS, Wanted, search_groups};
 use super::per_isa::per_isa;
 use super::top_k::{Best, for_hits};
 use super::tree::tree_dot;
@@ -11,6 +11,8 @@ use crate::screen::{Bits, COLUMNS, Few, ROWS, Screen, above, tile};
 use crate::sweep::Blocks;
 
 const U: f64 = 1.0 / (1u32 << 24) as f64;
+/// Tokens of a group: their few bits and sums stay in L2 while the dictionary passes by, and a row of it serves many of them.
+const TOKENS: usize = 512;
 /// Dimensions of a group of tokens that are multiplied in f32 when a few tower above the rest: a scale that holds them would
 /// leave nothing of the others.
 const APART: usize = 16;
@@ -318,16 +320,16 @@ impl Screened<'_> {
         if bound < floor {
             return floor;
         }
+        // Not fused: this is no code for one instruction set, where a fused step would be a call.
         let (low, high) = match self.w.bits() {
             Bits::Bf16 => {
-                let room =
-                    token.of_size.mul_add(piece.size[at], token.of_error.mul_add(piece.error[at], piece.slack[at]));
-                // A little lower than it need be, for the rounding of this very line.
+                let room = token.of_size * piece.size[at] + (token.of_error * piece.error[at] + piece.slack[at]);
+                // A little lower than it need be, for the roundings of these very lines.
                 (bound - 2.0001 * room, bound)
             }
             Bits::Int8 => {
                 let value = dot(self.ctx.isa, token.x, self.w.column(latent)) + piece.bias[at];
-                let room = token.refined.mul_add(piece.size[at], piece.slack[at]);
+                let room = 1.0001 * (token.refined * piece.size[at] + piece.slack[at]);
                 (value - room, value + room)
             }
         };
