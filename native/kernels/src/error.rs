@@ -11,6 +11,8 @@ pub enum KernelError {
     OutOfRange { what: &'static str, limit: usize, got: usize },
     /// A size does not fit the address space, or the memory for it is not there.
     TooLarge { what: &'static str },
+    /// More entries than the caller has room for.
+    Capacity { what: &'static str, needed: usize, capacity: usize },
     /// Distinct elements of an output view share an address.
     Overlap { what: &'static str },
 }
@@ -22,6 +24,9 @@ impl fmt::Display for KernelError {
             Self::Shape { what, expected, got } => write!(f, "{what}: expected {expected}, got {got}"),
             Self::OutOfRange { what, limit, got } => write!(f, "{what}: {got} is outside 0..{limit}"),
             Self::TooLarge { what } => write!(f, "{what}: too large for this machine's memory"),
+            Self::Capacity { what, needed, capacity } => {
+                write!(f, "{what}: needs room for {needed} entries, and there is room for {capacity}")
+            }
             Self::Overlap { what } => write!(f, "{what}: strides make elements share an address"),
         }
     }

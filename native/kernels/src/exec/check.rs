@@ -382,8 +382,24 @@ pub(crate) fn check_step(
             shapes.fit_matrix(s, "dF")?;
             shapes.fit_vector(1, s.of('F'))?;
             shapes.fit_vector(2, s.of('F'))?;
-            shapes.fit_inputs(s, &["Td"])?;
-            shapes.fit_outputs(s, &["Tk", "Tk", "T"])?;
+            shapes.fit_inputs(s, &[".d"])?;
+            shapes.fit_outputs(s, &[".k", ".k", "."])?;
+        }
+        Kernel::ActiveTopK { k } => {
+            s.set('k', *k)?;
+            shapes.fit_inputs(s, &[".n"])?;
+            shapes.fit_outputs(s, &[".k", ".k", "."])?;
+        }
+        Kernel::ProjectCsr { .. } => {
+            shapes.fit_matrix(s, "dF")?;
+            shapes.fit_vector(1, s.of('F'))?;
+            shapes.fit_vector(2, s.of('F'))?;
+            shapes.fit_inputs(s, &[".d"])?;
+            sparse_rows(s, shapes)?;
+        }
+        Kernel::ActiveCsr { .. } => {
+            shapes.fit_inputs(s, &[".n"])?;
+            sparse_rows(s, shapes)?;
         }
         Kernel::VocabStatistics { k, .. } => {
             s.set('k', *k)?;
@@ -406,6 +422,15 @@ pub(crate) fn check_step(
         _ => check_gradient(kernel, shapes, s)?,
     }
     Ok(sizes)
+}
+
+/// Values and latents have one length, and there is one more start than there are rows.
+fn sparse_rows(s: &mut Sizes, shapes: &StepShapes<'_>) -> Result<(), String> {
+    shapes.fit_outputs(s, &["C", "C"])?;
+    let x = shapes.input(0).unwrap_or_default();
+    let tokens = x.split_last().map_or(0, |(_, leading)| leading.iter().product::<usize>());
+    let starts = shapes.output(2).unwrap_or_default();
+    equal("the length of out[2]", tokens + 1, if let [starts] = starts { *starts } else { 0 })
 }
 
 pub(super) fn head_among(head: Option<usize>, heads: usize) -> Result<(), String> {

@@ -345,11 +345,7 @@ pub(super) fn run_kernel(
         Kernel::ProjectDot => ops::project_dot(ctx, v.floats(0), v.floats(1), out),
         Kernel::BiasActTopK { activation, k, screen } => {
             let (bias, thresholds) = (v.vector(1)?, v.vector(2)?.unwrap_or_default());
-            let activation = match activation {
-                Latents::None => ops::LatentActivation::None,
-                Latents::Relu => ops::LatentActivation::Relu,
-                Latents::Threshold => ops::LatentActivation::Threshold(&thresholds),
-            };
+            let activation = activation_of(*activation, &thresholds);
             let indices = second.ints_mut(lengths[1].unwrap_or(0));
             let count = third.ints_mut(lengths[2].unwrap_or(0));
             let to = ops::Kept { values: out, indices, count };
@@ -364,6 +360,23 @@ pub(super) fn run_kernel(
                     ops::bias_act_top_k(ctx, v.floats(0), &*v.matrix(ctx, false)?, floats_of(&bias), activation, *k, to)
                 }
             }
+        }
+        Kernel::ProjectCsr { activation, per_token } => {
+            let (bias, thresholds) = (v.vector(1)?, v.vector(2)?.unwrap_or_default());
+            let activation = activation_of(*activation, &thresholds);
+            let to = sparse_rows(out, second, third, lengths);
+            let keep = keep_of(*per_token, &to);
+            ops::project_csr(ctx, v.floats(0), &*v.matrix(ctx, false)?, floats_of(&bias), activation, keep, to)
+        }
+        Kernel::ActiveCsr { per_token } => {
+            let to = sparse_rows(out, second, third, lengths);
+            let keep = keep_of(*per_token, &to);
+            ops::active_csr(ctx, v.floats(0), size('n'), keep, to)
+        }
+        Kernel::ActiveTopK { k } => {
+            let indices = second.ints_mut(lengths[1].unwrap_or(0));
+            let count = third.ints_mut(lengths[2].unwrap_or(0));
+            ops::active_top_k(ctx, v.floats(0), size('n'), *k, ops::Kept { values: out, indices, count })
         }
         Kernel::VocabStatistics { k, cap } => {
             let (w, bias) = (v.matrix(ctx, false)?, v.vector(1)?);
@@ -380,6 +393,30 @@ pub(super) fn run_kernel(
         Kernel::Vision(vision) => vision.run(ctx, v, sizes, out),
         Kernel::Doubles(doubles) => doubles.run(ctx, v, sizes, lent, lengths),
     }
+}
+
+fn activation_of(activation: Latents, thresholds: &[f32]) -> ops::LatentActivation<'_> {
+    match activation {
+        Latents::None => ops::LatentActivation::None,
+        Latents::Relu => ops::LatentActivation::Relu,
+        Latents::Threshold => ops::LatentActivation::Threshold(thresholds),
+    }
+}
+
+fn sparse_rows<'a>(
+    values: &'a mut [f32],
+    latents: &'a mut Buffer,
+    row_start: &'a mut Buffer,
+    lengths: [Option<usize>; 4],
+) -> ops::Csr<'a> {
+    let latents = latents.ints_mut(lengths[1].unwrap_or(0));
+    ops::Csr { values, latents, row_start: row_start.ints_mut(lengths[2].unwrap_or(0)) }
+}
+
+/// So many for each token, of all tokens together.
+fn keep_of(per_token: Option<usize>, to: &ops::Csr<'_>) -> ops::Keep {
+    let tokens = to.row_start.len().saturating_sub(1);
+    per_token.map_or(ops::Keep::All, |k| ops::Keep::First(k.saturating_mul(tokens)))
 }
 
 pub(super) fn floats_of(vector: &Option<Arc<Vec<f32>>>) -> Option<&[f32]> {

@@ -19,6 +19,8 @@ pub enum Code {
     BadFile,
     /// A token, position or index outside its table.
     OutOfRange,
+    /// More entries than the call has room for; the message says how many.
+    Capacity,
     /// A defect of this engine; the run is lost, the process is not.
     Panic,
 }
@@ -34,6 +36,7 @@ impl Code {
             Code::BadParam => "bad_param",
             Code::BadFile => "bad_file",
             Code::OutOfRange => "out_of_range",
+            Code::Capacity => "capacity",
             Code::Panic => "panic",
         }
     }
@@ -66,6 +69,13 @@ impl ExecError {
                     "{place}: {what} {} is outside 0 … {}; check the tokens against the model.",
                     got as isize,
                     limit as i128 - 1
+                ),
+            ),
+            KernelError::Capacity { needed, capacity, .. } => ExecError::new(
+                Code::Capacity,
+                format!(
+                    "{place}: {needed} latents are active, and there is room for {capacity}; give room for {needed}, or run \
+                     fewer tokens at once."
                 ),
             ),
             error => ExecError::new(Code::BadProgram, format!("{place}: {error}.")),

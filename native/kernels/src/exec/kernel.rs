@@ -130,6 +130,9 @@ pub(crate) enum Kernel {
     PairDots,
     ProjectDot,
     BiasActTopK { activation: Latents, k: usize, screen: Option<Bits> },
+    ProjectCsr { activation: Latents, per_token: Option<usize> },
+    ActiveCsr { per_token: Option<usize> },
+    ActiveTopK { k: usize },
     VocabStatistics { k: usize, cap: Option<f32> },
     Vision(Vision),
     Doubles(Doubles),
@@ -139,6 +142,9 @@ const F: Port = Port::One(Dtype::F32);
 const I: Port = Port::One(Dtype::I32);
 const MAYBE_F: Port = Port::Maybe(Dtype::F32);
 const MAYBE_I: Port = Port::Maybe(Dtype::I32);
+
+const LATENTS: [(&str, Latents); 3] =
+    [("none", Latents::None), ("relu", Latents::Relu), ("threshold", Latents::Threshold)];
 
 impl Kernel {
     /// By name and attributes; the error says what is wrong with them. Attributes that no kernel reads are passed over.
@@ -254,10 +260,7 @@ impl Kernel {
             "pair_dots" => Kernel::PairDots,
             "project_dot" => Kernel::ProjectDot,
             "bias_act_top_k" => Kernel::BiasActTopK {
-                activation: attrs.word(
-                    "activation",
-                    &[("none", Latents::None), ("relu", Latents::Relu), ("threshold", Latents::Threshold)],
-                )?,
+                activation: attrs.word("activation", &LATENTS)?,
                 k: attrs.count("k")?,
                 screen: match attrs.has("screen") {
                     true => attrs
@@ -265,6 +268,12 @@ impl Kernel {
                     false => None,
                 },
             },
+            "project_csr" => Kernel::ProjectCsr {
+                activation: attrs.word("activation", &LATENTS)?,
+                per_token: attrs.maybe_count("batchTopK")?,
+            },
+            "active_csr" => Kernel::ActiveCsr { per_token: attrs.maybe_count("batchTopK")? },
+            "active_top_k" => Kernel::ActiveTopK { k: attrs.count("k")? },
             "vocab_statistics" => Kernel::VocabStatistics { k: attrs.count("k")?, cap: attrs.maybe_cap()? },
             _ => match (Vision::parse(&attrs)?, Doubles::parse(&attrs)?) {
                 (Some(vision), _) => Kernel::Vision(vision),
@@ -338,6 +347,9 @@ impl Kernel {
             Kernel::PairDots => "pair_dots",
             Kernel::ProjectDot => "project_dot",
             Kernel::BiasActTopK { .. } => "bias_act_top_k",
+            Kernel::ProjectCsr { .. } => "project_csr",
+            Kernel::ActiveCsr { .. } => "active_csr",
+            Kernel::ActiveTopK { .. } => "active_top_k",
             Kernel::VocabStatistics { .. } => "vocab_statistics",
             Kernel::Vision(vision) => vision.name(),
             Kernel::Doubles(doubles) => doubles.name(),
@@ -407,10 +419,14 @@ impl Kernel {
             Kernel::Direction { .. } => (&[F, F, MAYBE_I, MAYBE_I, MAYBE_F], &[], &[F]),
             Kernel::EdgeRead { .. } => (&[F, Port::Many(0), MAYBE_F], &[], &[F]),
             Kernel::PairDots => (&[F, Port::Many(1)], &[], &[F]),
-            Kernel::BiasActTopK { activation: Latents::Threshold, .. } => {
+            Kernel::BiasActTopK { activation: Latents::Threshold, .. }
+            | Kernel::ProjectCsr { activation: Latents::Threshold, .. } => {
                 (&[F], &[Matrix, MaybeVector, Vector], &[F, I, I])
             }
-            Kernel::BiasActTopK { .. } => (&[F], &[Matrix, MaybeVector, MaybeVector], &[F, I, I]),
+            Kernel::ActiveCsr { .. } | Kernel::ActiveTopK { .. } => (&[F], &[], &[F, I, I]),
+            Kernel::BiasActTopK { .. } | Kernel::ProjectCsr { .. } => {
+                (&[F], &[Matrix, MaybeVector, MaybeVector], &[F, I, I])
+            }
             Kernel::VocabStatistics { .. } => {
                 (&[F, MAYBE_I, MAYBE_F], &[Matrix, MaybeVector], &[MAYBE_F, MAYBE_F, MAYBE_I])
             }

@@ -16,7 +16,7 @@ pub enum Activation<'a> {
     None,
     /// Those above 0.
     Relu,
-    /// Those above their threshold (JumpReLU).
+    /// Those above their threshold, and not 0 (JumpReLU).
     Threshold(&'a [f32]),
 }
 
@@ -35,10 +35,10 @@ pub(super) const LATENTS: usize = 128;
 
 per_isa! {
     /// Makes latents that do not count −∞. One that counts exceeds its threshold, so it is not −∞ itself.
-    fn hide_inactive(row: &mut [f32], thresholds: &[f32]) {
+    pub(super) fn hide_inactive(row: &mut [f32], thresholds: &[f32]) {
         for (value, threshold) in row.iter_mut().zip(thresholds) {
-            // NaN is never at most the threshold, so it counts.
-            *value = if *value <= *threshold { f32::NEG_INFINITY } else { *value };
+            // NaN is neither at most the threshold nor 0, so it counts.
+            *value = if (*value <= *threshold) | (*value == 0.0) { f32::NEG_INFINITY } else { *value };
         }
     }
 }
@@ -84,13 +84,18 @@ pub(super) struct Wanted<'a> {
 impl Wanted<'_> {
     /// That all slices fit a dictionary [width, latents].
     pub fn check(&self, x: &[f32], [width, latents]: [usize; 2], to: &Kept<'_>) -> Result<(), KernelError> {
-        if i32::try_from(latents).is_err() {
-            return Err(KernelError::TooLarge { what: "dictionary of a projection" });
-        }
         let tokens = to.count.len();
         expect_len("x of a projection", x.len(), &[tokens, width])?;
         expect_len("values of a projection", to.values.len(), &[tokens, self.k])?;
         expect_len("indices of a projection", to.indices.len(), &[tokens, self.k])?;
+        self.check_dictionary(latents)
+    }
+
+    /// That bias and thresholds fit a dictionary of so many latents.
+    pub fn check_dictionary(&self, latents: usize) -> Result<(), KernelError> {
+        if i32::try_from(latents).is_err() {
+            return Err(KernelError::TooLarge { what: "dictionary of a projection" });
+        }
         if let Some(bias) = self.bias {
             expect_len("bias of a projection", bias.len(), &[latents])?;
         }

@@ -1,6 +1,6 @@
 use std::ops::Range;
 
-use super::bias_act_top_k::{Activation, Groups, Kept, LATENTS, TOKENS, Wanted, search_groups};
+use super::bias_act_top_k::{Activation, Groups, Kept, LATENTS, Wanted, search_groups};
 use super::per_isa::per_isa;
 use super::top_k::{Best, for_hits};
 use super::tree::tree_dot;
@@ -11,6 +11,8 @@ use crate::screen::{Bits, COLUMNS, Few, ROWS, Screen, above, tile};
 use crate::sweep::Blocks;
 
 const U: f64 = 1.0 / (1u32 << 24) as f64;
+/// Tokens of a group: their few bits and sums stay in L2 while the dictionary passes by, and a row of it serves many of them.
+const TOKENS: usize = 512;
 /// Dimensions of a group of tokens that are multiplied in f32 when a few tower above the rest: a scale that holds them would
 /// leave nothing of the others.
 const APART: usize = 16;
@@ -182,8 +184,8 @@ per_isa! {
 }
 
 impl Screened<'_> {
-    /// Whether a latent of this value counts; NaN does.
-    fn counts(&self, latent: usize, value: f32) -> bool {
+    /// Whether a latent of this value is above its threshold; NaN is.
+    fn exceeds(&self, latent: usize, value: f32) -> bool {
         match self.wanted.activation {
             Activation::None => true,
             Activation::Relu => !matches!(value.partial_cmp(&0.0), Some(order) if order.is_le()),
@@ -191,6 +193,11 @@ impl Screened<'_> {
                 !matches!(value.partial_cmp(&thresholds[latent]), Some(order) if order.is_le())
             }
         }
+    }
+
+    /// Whether a latent of just this value counts: a zero does not, where there are thresholds.
+    fn counts(&self, latent: usize, value: f32) -> bool {
+        self.exceeds(latent, value) && !(value == 0.0 && matches!(self.wanted.activation, Activation::Threshold(_)))
     }
 
     /// The first k of a range of latents, for each of `count` tokens.
@@ -313,25 +320,25 @@ impl Screened<'_> {
         if bound < floor {
             return floor;
         }
+        // Not fused: this is no code for one instruction set, where a fused step would be a call.
         let (low, high) = match self.w.bits() {
             Bits::Bf16 => {
-                let room =
-                    token.of_size.mul_add(piece.size[at], token.of_error.mul_add(piece.error[at], piece.slack[at]));
-                // A little lower than it need be, for the rounding of this very line.
+                let room = token.of_size * piece.size[at] + (token.of_error * piece.error[at] + piece.slack[at]);
+                // A little lower than it need be, for the roundings of these very lines.
                 (bound - 2.0001 * room, bound)
             }
             Bits::Int8 => {
                 let value = dot(self.ctx.isa, token.x, self.w.column(latent)) + piece.bias[at];
-                let room = token.refined.mul_add(piece.size[at], piece.slack[at]);
+                let room = 1.0001 * (token.refined * piece.size[at] + piece.slack[at]);
                 (value - room, value + room)
             }
         };
-        if high < floor || !self.counts(latent, high) {
+        if high < floor || !self.exceeds(latent, high) {
             return floor;
         }
         token.open.push((high, latent as u32));
-        // What surely counts raises the floor.
-        if low.is_finite() && self.counts(latent, low) {
+        // What surely counts raises the floor; what may be zero may not count.
+        if low.is_finite() && self.exceeds(latent, low) && (low > 0.0 || high < 0.0 || self.counts(latent, 0.0)) {
             token.floor.raise(low);
         }
         token.floor.floor

@@ -66,6 +66,10 @@ const transposed = { ...flag, optional: true } as const;
 const window = { ...number, optional: true } as const;
 const activationFunction = { type: ['gelu_tanh', 'gelu_erf', 'silu', 'relu'] } as const;
 
+/** Which latents are active: all, those above 0, or those above their threshold that are not 0. */
+const latentActivation = { type: ['none', 'relu', 'threshold'] } as const;
+const sparseRows = [f32('values', '[entries]'), i32('latents', '[entries]'), i32('row_start', '[T + 1]')];
+
 export const kernels = {
   embed: {
     inputs: [i32('ids', '[R, P]')],
@@ -491,15 +495,37 @@ export const kernels = {
     attrs: {},
   },
   bias_act_top_k: {
-    inputs: [f32('x', '[T, d]')],
+    inputs: [f32('x', '[…, d]')],
     params: [matrix('W', '[d, F]'), perhaps(vector('b', '[F]')), perhaps(vector('thresholds', '[F]'))],
-    outputs: [f32('values', '[T, k]'), i32('indices', '[T, k]'), i32('count', '[T]')],
+    outputs: [f32('values', '[…, k]'), i32('indices', '[…, k]'), i32('count', '[…]')],
     // A first look in few bits, where the processor multiplies them faster; the result is the same to the bit.
     attrs: {
-      activation: { type: ['none', 'relu', 'threshold'] },
+      activation: latentActivation,
       k: number,
       screen: { type: ['none', 'bf16', 'int8'], optional: true },
     },
+  },
+  // Of T tokens all active latents, or with batchTopK = k the first k·T of the whole batch: value descending, NaN first, ties
+  // by token, then by latent. Row t is row_start[t] … row_start[t + 1], latents ascending; behind the last entry stand value
+  // 0 and latent −1. More entries than there is room for are an error that says how many there are.
+  project_csr: {
+    inputs: [f32('x', '[…, d]')],
+    params: [matrix('W', '[d, F]'), perhaps(vector('b', '[F]')), perhaps(vector('thresholds', '[F]'))],
+    outputs: sparseRows,
+    attrs: { activation: latentActivation, batchTopK: { ...number, optional: true } },
+  },
+  // The same two choices from latents that are there: active are those that are not 0.
+  active_csr: {
+    inputs: [f32('x', '[…, F]')],
+    params: [],
+    outputs: sparseRows,
+    attrs: { batchTopK: { ...number, optional: true } },
+  },
+  active_top_k: {
+    inputs: [f32('x', '[…, F]')],
+    params: [],
+    outputs: [f32('values', '[…, k]'), i32('indices', '[…, k]'), i32('count', '[…]')],
+    attrs: { k: number },
   },
   ...visionKernels,
   ...doubleKernels,

@@ -81,6 +81,34 @@ describe('top_k', () => {
     );
   });
 
+  test('sparse rows are what linear and jump_relu leave, whichever way they are found', () => {
+    fc.assert(
+      fc.property(seed, size(20), size(60), (s, d, latents) => {
+        const [x, W, b] = [normals(s, 'x', [4, d]), normals(s, 'W', [d, latents]), normals(s, 'b', [latents])];
+        const thresholds = normals(s, 't', [latents]);
+        const [pre = null] = run('linear', [x], { params: [W, b], out: [[4, latents]] });
+        const [post = null] = run('jump_relu', [pre], { params: [thresholds], out: [[4, latents]] });
+        for (const batch of [{}, { batchTopK: 2 }]) {
+          const out = [[4 * latents], [4 * latents], [5]];
+          const fused = run('project_csr', [x], {
+            params: [W, b, thresholds],
+            attrs: { activation: 'threshold', ...batch },
+            out,
+          });
+          const apart = run('active_csr', [post], { attrs: batch, out });
+          expect(fused.map(numbers)).toEqual(apart.map(numbers));
+        }
+        const kept = [[4, 7], [4, 7], [4]];
+        const fused = run('bias_act_top_k', [x], {
+          params: [W, b, thresholds],
+          attrs: { activation: 'threshold', k: 7 },
+          out: kept,
+        });
+        expect(fused.map(numbers)).toEqual(run('active_top_k', [post], { attrs: { k: 7 }, out: kept }).map(numbers));
+      }),
+    );
+  });
+
   test('a dictionary read keeps what linear, relu and top_k keep', () => {
     fc.assert(
       fc.property(seed, size(20), size(100), size(12), (s, d, latents, k) => {

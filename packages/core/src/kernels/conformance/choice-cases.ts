@@ -150,6 +150,119 @@ const projections: ConformanceCase[] = [
   }),
 ];
 
+/** Sparse rows of at most `entries`, of so many tokens. */
+const sparse = (entries: number, tokens: number) => [[entries], [entries], [tokens + 1]];
+
+const sparseProjections: ConformanceCase[] = [
+  ...widths.flatMap((d) =>
+    (['none', 'relu', 'threshold'] as const).flatMap((activation) =>
+      [{}, { batchTopK: 3 }].map((attrs) =>
+        buildCase('project_csr', `${activation}, width ${d}${attrs.batchTopK ? ', 3 a token of the batch' : ''}`, {
+          inputs: [random(`project/x/${d}`, [2, 2, d])],
+          params: [
+            random(`project/W/${d}`, [d, 65]),
+            random('project/b', [65]),
+            activation === 'threshold' ? random('project/thresholds', [65]) : null,
+          ],
+          attrs: { activation, ...attrs },
+          out: sparse(265, 4),
+          bound: 'exact',
+        }),
+      ),
+    ),
+  ),
+  ...lengths.map((tokens) =>
+    buildCase('project_csr', `${tokens} tokens over 200 latents`, {
+      inputs: [random(`project/tokens/${tokens}`, [tokens, 16])],
+      params: [random('project/tokens/W', [16, 200]), random('project/tokens/b', [200]), null],
+      attrs: { activation: 'relu' },
+      out: sparse(200 * tokens, tokens),
+      bound: 'exact',
+    }),
+  ),
+  buildCase('project_csr', 'a row is its active latents by index: neither 0, nor −0, nor less; NaN is not dropped', {
+    inputs: [floats([3, 1], [1, 0, -1])],
+    params: [floats([1, 5], [2, 0, -1, nan, 2 ** -149]), floats([5], [0, 0, 0, 0, 0]), null],
+    attrs: { activation: 'relu' },
+    out: sparse(7, 3),
+    bound: 'exact',
+    expect: [
+      [2, nan, 2 ** -149, nan, 1, nan, 0],
+      [0, 3, 4, 3, 2, 3, -1],
+      [0, 3, 4, 6],
+    ],
+  }),
+  buildCase('project_csr', 'a zero above a threshold below zero is no latent', {
+    inputs: [floats([1, 1], [1])],
+    params: [floats([1, 4], [0, -0, -0.5, -2]), null, floats([4], [-1, -1, -1, -1])],
+    attrs: { activation: 'threshold' },
+    out: sparse(2, 1),
+    bound: 'exact',
+    expect: [
+      [-0.5, 0],
+      [2, -1],
+      [0, 1],
+    ],
+  }),
+  buildCase('project_csr', 'ties of a batch go by token, then by latent, and NaN comes first', {
+    inputs: [floats([3, 1], [1, nan, 1])],
+    params: [floats([1, 2], [2, 2]), null, null],
+    attrs: { activation: 'relu', batchTopK: 1 },
+    out: sparse(3, 3),
+    bound: 'exact',
+    expect: [
+      [2, nan, nan],
+      [0, 0, 1],
+      [0, 1, 3, 3],
+    ],
+  }),
+  buildCase('project_csr', 'nothing of a batch', {
+    inputs: [floats([2, 1], [1, 1])],
+    params: [floats([1, 2], [2, 2]), null, null],
+    attrs: { activation: 'relu', batchTopK: 0 },
+    out: sparse(1, 2),
+    bound: 'exact',
+    expect: [[0], [-1], [0, 0, 0]],
+  }),
+  buildCase('project_csr', 'more than there is room for is an error, never cut off', {
+    inputs: [floats([2, 1], [1, 1])],
+    params: [floats([1, 2], [2, 2]), null, null],
+    attrs: { activation: 'relu' },
+    out: sparse(3, 2),
+    bound: 'exact',
+    fails: 'capacity',
+  }),
+];
+
+const given: ConformanceCase[] = lengths.flatMap((tokens) => {
+  // About a third are zeros.
+  const x = random(`active/${tokens}`, [tokens, 70]);
+  const latents = floats(
+    x.shape,
+    Array.from(x.data, (value) => (Math.abs(value) < 0.4 ? 0 : value)),
+  );
+  const rows = withEntries(latents, tokens > 1 ? { 3: nan, 4: -0, 70: infinity, 71: hidden } : {});
+  return [
+    buildCase('active_csr', `${tokens} tokens`, {
+      inputs: [rows],
+      out: sparse(70 * tokens, tokens),
+      bound: 'exact',
+    }),
+    buildCase('active_csr', `${tokens} tokens, two a token of the batch`, {
+      inputs: [rows],
+      attrs: { batchTopK: 2 },
+      out: sparse(2 * tokens, tokens),
+      bound: 'exact',
+    }),
+    buildCase('active_top_k', `50 of ${tokens} tokens`, {
+      inputs: [rows],
+      attrs: { k: 50 },
+      out: [[tokens, 50], [tokens, 50], [tokens]],
+      bound: 'exact',
+    }),
+  ];
+});
+
 const lossBound = { allowed: crossEntropyRows, because: 'u·(⌈V/32⌉ + 16 + Σp|x − max| + 2·loss + 4·|max − x[id]|)' };
 
 const losses: ConformanceCase[] = [
@@ -201,4 +314,10 @@ const losses: ConformanceCase[] = [
   ),
 ];
 
-export const choiceCases: readonly ConformanceCase[] = [...topKs, ...projections, ...losses];
+export const choiceCases: readonly ConformanceCase[] = [
+  ...topKs,
+  ...projections,
+  ...sparseProjections,
+  ...given,
+  ...losses,
+];

@@ -12,7 +12,7 @@ import { attention } from './attention.ts';
 import { attentionGrad } from './attention-grad.ts';
 import { avgPool2d } from './avg-pool2d.ts';
 import { avgPool2dGrad } from './avg-pool2d-grad.ts';
-import { biasActTopK } from './bias-act-top-k.ts';
+import { activeTopK, biasActTopK } from './bias-act-top-k.ts';
 import { channelAffine } from './channel-affine.ts';
 import { channelSum } from './channel-sum.ts';
 import { columnSum } from './column-sum.ts';
@@ -57,6 +57,7 @@ import { normalizeGrad } from './normalize-grad.ts';
 import { normalizeGradScale } from './normalize-grad-scale.ts';
 import { outer } from './outer.ts';
 import { pairDots } from './pair-dots.ts';
+import { activeCsr, projectCsr } from './project-csr.ts';
 import { projectDot } from './project-dot.ts';
 import { repeat } from './repeat.ts';
 import { reshape } from './reshape.ts';
@@ -139,6 +140,9 @@ export const referenceKernels: { readonly [name in KernelName]: ReferenceKernel 
   vocab_statistics: vocabStatistics,
   where_nonzero: whereNonzero,
   bias_act_top_k: biasActTopK,
+  project_csr: projectCsr,
+  active_csr: activeCsr,
+  active_top_k: activeTopK,
   conv2d,
   conv2d_grad_input: conv2dGradInput,
   conv2d_grad_weight: conv2dGradWeight,
