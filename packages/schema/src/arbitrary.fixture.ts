@@ -126,6 +126,17 @@ const readout: fc.Arbitrary<Readout> = fc.oneof(
   fc.record({ kind: kind('loss'), at: pos }),
   fc.record({ kind: kind('project'), at: scope, direction: hash }),
   fc.record({
+    kind: kind('latents'),
+    at: scope,
+    dictionary: hash,
+    keep: fc.oneof(
+      fc.record({ kind: kind('topK'), k: fc.integer({ min: 1, max: 65536 }) }),
+      fc.record({ kind: kind('above') }),
+      fc.record({ kind: kind('above'), perToken: fc.integer({ min: 1, max: 99 }) }),
+      fc.record({ kind: kind('batchTopK'), k: fc.integer({ min: 1, max: 65536 }) }),
+    ),
+  }),
+  fc.record({
     kind: kind('gradient'),
     of: fc.array(gradientTarget, { minLength: 1, maxLength: 2 }),
     wrt: fc.oneof(

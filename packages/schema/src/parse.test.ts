@@ -48,7 +48,7 @@ test('an unknown kind is an issue that lists the known ones', () => {
   const [issue] = issuesOf(Plan, { ...PLAN, readouts: [{ kind: 'perplexity' }] });
   expect(issue).toEqual({
     path: 'readouts[0].kind',
-    message: 'expected one of capture, logitDiff, topK, entropy, logProb, rank, kl, loss, project, gradient',
+    message: 'expected one of capture, logitDiff, topK, entropy, logProb, rank, kl, loss, project, latents, gradient',
   });
 });
 

@@ -42,6 +42,31 @@ const Loss = record({ kind: z.literal('loss'), at: maybe(Pos) });
 /** The dot product of a site with a direction of unit length. */
 const Project = record({ kind: z.literal('project'), at: Scope, direction: Hash });
 
+/** Which active latents of a dictionary stay: `perToken` is how many a token there is room for on average, all of them at most. */
+const KeepLatents = z.discriminatedUnion('kind', [
+  record({
+    kind: z.literal('topK'),
+    k: z
+      .int()
+      .min(1)
+      .max(1 << 16),
+  }),
+  record({ kind: z.literal('above'), perToken: maybe(z.int().min(1)) }),
+  record({
+    kind: z.literal('batchTopK'),
+    k: z
+      .int()
+      .min(1)
+      .max(1 << 16),
+  }),
+]);
+
+/**
+ * A site read through a dictionary: the latents that are active, as sparse rows. Of each position the k first (value
+ * descending, then index ascending), all, or the k·T first of all T positions. The dictionary is given to the run by its hash.
+ */
+const Latents = record({ kind: z.literal('latents'), at: Scope, dictionary: Hash, keep: KeepLatents });
+
 /** How a target adds up: over all its entries, or divided by the number of examples (of counted tokens, for a loss). */
 const Reduce = z.enum(['sum', 'mean']);
 
@@ -88,6 +113,7 @@ export const Readout = z.discriminatedUnion('kind', [
   Divergence,
   Loss,
   Project,
+  Latents,
   Gradient,
 ]);
 export type Readout = z.infer<typeof Readout>;

@@ -6,7 +6,15 @@ import {
   type Site,
 } from '@circuitscope/schema';
 import { findSite, type Graph, listSites } from '../graph/index.ts';
-import { type Engine, makePlan, type Prompt, type RunOptions, readWeight, runPlan } from '../plan/index.ts';
+import {
+  type Engine,
+  makePlan,
+  type Prompt,
+  type RunOptions,
+  readoutTensor,
+  readWeight,
+  runPlan,
+} from '../plan/index.ts';
 import type { Floats } from '../tensor/index.ts';
 
 // Attribution in the model that is left when attention patterns, the scales of norms and activations are held at the
@@ -200,8 +208,8 @@ async function valuesOf(
       }),
     ],
   });
-  const { results } = await runPlan(engine, plan, prompt, options);
-  const data = results.map((result) => (result.kind === 'topK' ? result.values.data : result.tensor.data));
+  const run = await runPlan(engine, plan, prompt, options);
+  const data = run.results.map((_, at) => readoutTensor(run, at).data);
   const values = targets.map((target, at) => {
     const entries = data[sources.length + at] ?? new Float64Array(0);
     if (target.kind !== 'site' || target.direction === undefined)

@@ -66,6 +66,17 @@ export class DictionaryNodes {
     }
   }
 
+  /**
+   * The latents of x, where nobody asks for what lies between. A rectified threshold is the larger of it and 0, so that one
+   * step says which latents are active; they have the bits of {@link activate}.
+   */
+  read(): number {
+    const { pre, gate } = this.encode();
+    const { encoder } = this.dictionary;
+    if (encoder.kind !== 'jumprelu' || !encoder.rectified) return this.activate(pre, gate);
+    return this.#to.add('jump_relu', [pre], { params: [this.#weight('threshold_rectified')] });
+  }
+
   /** The reconstruction of latents, in the sizes of what it stands for. */
   decode(latents: number): number {
     const flat = this.#decodeFlat(latents, 'b_dec');
@@ -153,7 +164,12 @@ function derived(name: string, dictionary: Dictionary): Weight {
   if (stored) return stored;
   const { dIn, dOut, latents } = dictionary;
   const read = (of: string): Floats => dictionary.weights.get(of)?.read() ?? new Float64Array(0);
-  const versions = { gain: 'r_mag', decoder_norm: 'W_dec', decoder_norm_inverse: 'W_dec' } as const;
+  const versions = {
+    gain: 'r_mag',
+    decoder_norm: 'W_dec',
+    decoder_norm_inverse: 'W_dec',
+    threshold_rectified: 'threshold',
+  } as const;
   const from = Object.entries(versions).find(([key]) => key === name)?.[1];
   const version = from === undefined ? undefined : dictionary.weights.get(from)?.version;
   const make = (shape: readonly number[], entry: (at: number) => number): Weight => ({
@@ -171,6 +187,8 @@ function derived(name: string, dictionary: Dictionary): Weight {
   switch (name) {
     case 'gain':
       return lazily([latents], () => Float64Array.from(read('r_mag'), Math.exp));
+    case 'threshold_rectified':
+      return lazily([latents], () => Float64Array.from(read('threshold'), (value) => Math.max(value, 0)));
     case 'decoder_norm':
       return lazily([latents], () => rowNorms(read('W_dec'), latents, dOut));
     case 'decoder_norm_inverse':

@@ -7,6 +7,7 @@ export {
   makeDictionary,
 } from './dictionary.ts';
 export { applyDictionary, type DictionaryGraph, type DictionaryValues, dictionaryGraph } from './dictionary-graph.ts';
+export { latentReader } from './latent-reader.ts';
 export { type MemoryDictionarySpec, memoryDictionary } from './memory-dictionary.ts';
 export { openDictionary } from './open-dictionary.ts';
 export {

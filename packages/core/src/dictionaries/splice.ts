@@ -114,11 +114,17 @@ export function checkOrder(
 
 /** Weights under a name of their own in the model. Two dictionaries may have one name, in two models that share a store. */
 export function takeWeights(surgery: Surgery, used: ReadonlyMap<string, Weight>, dictionary: object): void {
+  for (const [name, weight] of versionedWeights(used, dictionary)) surgery.weights.set(name, weight);
+}
+
+export function versionedWeights(used: ReadonlyMap<string, Weight>, dictionary: object): Map<string, Weight> {
   const serial = serialOf(dictionary);
-  for (const [name, weight] of used) {
-    const version = (): number => serial * VERSIONS + (weight.version?.() ?? 0);
-    surgery.weights.set(name, { ...weight, name, version });
-  }
+  return new Map(
+    [...used].map(([name, weight]) => {
+      const version = (): number => serial * VERSIONS + (weight.version?.() ?? 0);
+      return [name, { ...weight, name, version }];
+    }),
+  );
 }
 
 /** Executors look a weight up by its name, and read it anew where its version differs. */

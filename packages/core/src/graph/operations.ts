@@ -135,6 +135,13 @@ export const operations = {
   project_dot: { shape: (_, inputs) => input(inputs, 0).slice(0, -1), reach: 'pointwise' },
   jump_relu: { shape: first, reach: 'pointwise' },
   top_k_mask: { shape: first, reach: 'pointwise' },
+  /** The k first entries of a row that are not 0. */
+  active_top_k: { shape: (attrs, inputs) => [...input(inputs, 0).slice(0, -1), dim(attrs, 'k')], reach: 'pointwise' },
+  /** All entries that are not 0, as sparse rows; with batchTopK the first of all positions of all examples. */
+  active_csr: {
+    shape: (attrs) => [dim(attrs, 'entries')],
+    reach: (attrs) => (attrs.batchTopK === undefined ? 'pointwise' : 'all'),
+  },
   /** in: gate, x */
   where_nonzero: { shape: (_, inputs) => input(inputs, 1), reach: 'pointwise' },
   scale: { shape: first, reach: 'pointwise' },

@@ -152,6 +152,17 @@ const table: readonly Row[] = [
     axis: 1,
   },
   {
+    op: 'active_top_k',
+    attrs: { k: 2 },
+    inputs: [stream],
+    out: [
+      [rows, pos, 2],
+      [rows, pos, 2],
+      [rows, pos],
+    ],
+    axis: 1,
+  },
+  {
     op: 'edit',
     attrs: { op: 'add', valueShape: 'rows', constant: 1, ...inner },
     inputs: [stream, stream, { shape: [rows, pos], draw: 'mask', axis: 1 }, null, null, { shape: [rows] }],
@@ -219,6 +230,8 @@ test('every operation that computes is in the list', () => {
   }
   // Sums over positions have none.
   made.add('pair_dots');
+  // Sparse rows lie where there is room.
+  made.add('active_csr');
   for (const [name, { shape }] of Object.entries(operations)) if (shape === operations.column_sum.shape) made.add(name);
   expect(new Set(table.map(({ op }) => op))).toEqual(
     new Set(Object.keys(operations).filter((name) => !made.has(name))),

@@ -199,6 +199,8 @@ export const vectorJacobians = {
     kind: 'constant',
     because: 'statistics of a distribution are read out; differentiate a loss or a logit difference',
   },
+  active_top_k: { kind: 'constant', because: 'a choice of the largest entries has no derivative' },
+  active_csr: { kind: 'constant', because: 'a choice of entries has no derivative' },
   top_k: { kind: 'constant', because: 'a choice of the largest entries has no derivative' },
   edit: differentiable((b, index) => {
     if (index !== 0) return null;

@@ -18,7 +18,7 @@ import { artefact } from './values.ts';
  */
 export function addReadout(
   rewrite: GraphRewrite,
-  readout: Exclude<Readout, { kind: 'gradient' }>,
+  readout: Exclude<Readout, { kind: 'gradient' | 'latents' }>,
   throughNorm = false,
 ): ReadoutNodes {
   switch (readout.kind) {

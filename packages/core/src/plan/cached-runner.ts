@@ -159,6 +159,7 @@ function requirePieces(plan: Plan): void {
   for (const readout of plan.readouts) {
     switch (readout.kind) {
       case 'gradient':
+      case 'latents':
       case 'loss':
         refuse(`a ${readout.kind}`);
         break;

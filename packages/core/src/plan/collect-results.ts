@@ -1,6 +1,7 @@
 import { CircuitscopeError, type Readout } from '@circuitscope/schema';
 import type { Floats, IntTensor, Tensor } from '../tensor/index.ts';
 import { statisticOf } from './add-vocab-readout.ts';
+import { latentRowsOf } from './latent-readout.ts';
 import type { ReadoutResult } from './run.ts';
 
 /** Puts the rows of chunks into one result per readout, in the order of the plan's variants. */
@@ -28,6 +29,11 @@ export class Collector {
       if (!data || !shape)
         throw new CircuitscopeError('bad_program', `The executor gave no output ${name}.`, { at: name });
       const readout = this.#readouts[index];
+      // As long as they happen to be: there is one chunk, as a sweep has no room for them.
+      if (compiled.outputs[index]?.includes(`r${index}.rowStart`)) {
+        this.#parts.set(name, { shape: [...shape], data });
+        continue;
+      }
       const gradient = readout?.kind === 'gradient';
       // A weight's gradient adds the examples; what is left per target and variant is one block.
       const perTarget = gradient && readout.wrt.kind === 'param';
@@ -62,16 +68,30 @@ export class Collector {
     return this.#readouts.map((readout, index) => {
       const main = this.#parts.get(`r${index}`);
       if (!main || main.data instanceof Int32Array) throw noValues(index);
-      return resultOf(readout, { shape: main.shape, data: main.data }, () => {
-        const indices = this.#parts.get(`r${index}.indices`);
-        if (indices?.data instanceof Int32Array) return { shape: indices.shape, data: indices.data };
+      const whole = (name: string): IntTensor | undefined => {
+        const part = this.#parts.get(`r${index}.${name}`);
+        return part?.data instanceof Int32Array ? { shape: part.shape, data: part.data } : undefined;
+      };
+      const required = (name: string): IntTensor => {
+        const part = whole(name);
+        if (part) return part;
         throw noValues(index);
-      });
+      };
+      const tensor = { shape: main.shape, data: main.data };
+      if (readout.kind !== 'latents') return resultOf(readout, tensor, () => required('indices'));
+      const starts = whole('rowStart');
+      const shape = [this.#batch, starts ? (starts.data.length - 1) / this.#batch : 0];
+      const ends = starts ? { rowStart: starts.data, shape } : { count: required('count').data };
+      return latentRowsOf(tensor, required('indices'), ends);
     });
   }
 }
 
-function resultOf(readout: Readout, tensor: Tensor, indices: () => IntTensor): ReadoutResult {
+function resultOf(
+  readout: Exclude<Readout, { kind: 'latents' }>,
+  tensor: Tensor,
+  indices: () => IntTensor,
+): ReadoutResult {
   switch (readout.kind) {
     case 'capture':
       return { kind: 'capture', site: readout.at.site, tensor };

@@ -1,15 +1,18 @@
-import { CircuitscopeError, type Readout, type Site } from '@circuitscope/schema';
+import { CircuitscopeError, type Hash, type Readout, type Site } from '@circuitscope/schema';
 import { type Graph, type GraphNode, GraphRewrite, type GraphWithPast } from '../graph/index.ts';
 import type { Floats } from '../tensor/index.ts';
 import { addGradients } from './add-gradients.ts';
 import { addReadout } from './add-readouts.ts';
 import { applyInterventions, type GraphIntervention, requireSite } from './apply-interventions.ts';
 import { type BindContext, type ExternalInput, graphInputs, positionSizes } from './bind.ts';
+import type { ReadoutNodes } from './final-read.ts';
+import { addLatentReadout, type LatentReader } from './latent-readout.ts';
 import { lower } from './lower.ts';
 import { newPositions } from './new-positions.ts';
 import { boundShape, type Program, type Sizes } from './program.ts';
 import { type BucketRule, relativeBuckets } from './relative-buckets.ts';
 import { rotaryWaves } from './rotary-waves.ts';
+import type { Weight } from './weights.ts';
 
 /** A program, and how a call makes its inputs. Depends on the graph and the plan alone, not on prompts. */
 export interface Compiled {
@@ -20,6 +23,8 @@ export interface Compiled {
   readonly targets: number;
   /** Nodes of the graph that are taken from the run without changes. */
   readonly given: readonly number[];
+  /** Weights of its dictionaries, which the model has not. */
+  readonly weights: ReadonlyMap<string, Weight>;
   readonly bind: (context: BindContext) => {
     readonly sizes: Sizes;
     readonly inputs: { readonly [name: string]: Floats | Int32Array };
@@ -39,6 +44,8 @@ export interface CompileRequest {
   readonly checkpoint?: boolean;
   /** Take what no variant changes from a run without changes (`BindContext.base`). */
   readonly fromBase?: boolean;
+  /** What readouts of latents read through. */
+  readonly dictionaries?: ReadonlyMap<Hash, LatentReader>;
   /** Values that re-enter the next run; what is new of them becomes an output of that name. */
   readonly state?: GraphWithPast['state'];
 }
@@ -59,7 +66,7 @@ export function compile(request: CompileRequest): Compiled {
   for (const readout of readouts) for (const site of sitesOf(readout)) requireSite(rewrite, site);
   const applied = applyInterventions(rewrite, variants);
   const read = readouts.map((readout) =>
-    readout.kind === 'gradient' ? { nodes: [], externals: [] } : addReadout(rewrite, readout),
+    addOne(rewrite, readout, { dictionaries: request.dictionaries ?? new Map(), sweeps: variants.length > 1 }),
   );
   const { detached = [], checkpoint = false, state = [] } = request;
   const gradients = addGradients(rewrite, { readouts, detached, renamedParams, checkpoint });
@@ -104,6 +111,7 @@ export function compile(request: CompileRequest): Compiled {
     program,
     targets,
     given,
+    weights: new Map(read.flatMap(({ weights }) => [...(weights ?? [])])),
     outputs: readouts.map((_, index) =>
       program.outputs.map(({ name }) => name).filter((name) => name.split('.')[0] === `r${index}`),
     ),
@@ -114,6 +122,7 @@ export function compile(request: CompileRequest): Compiled {
         ...(context.source === undefined ? {} : { source: context.source }),
         ...(context.past ? { past, keys: context.pos } : {}),
       };
+      for (const one of read) sizes = { ...sizes, ...one.sizes?.(context) };
       const made: { [name: string]: Floats | Int32Array } = {};
       for (const { name, node, tile: level } of inputs) {
         const external = externals.get(node);
@@ -129,6 +138,15 @@ export function compile(request: CompileRequest): Compiled {
       return { sizes, inputs: made };
     },
   };
+}
+
+function addOne(
+  rewrite: GraphRewrite,
+  readout: Readout,
+  latents: Parameters<typeof addLatentReadout>[2],
+): ReadoutNodes {
+  if (readout.kind === 'latents') return addLatentReadout(rewrite, readout, latents);
+  return readout.kind === 'gradient' ? { nodes: [], externals: [] } : addReadout(rewrite, readout);
 }
 
 /** What the call makes of an input of the graph. */

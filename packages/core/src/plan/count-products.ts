@@ -23,6 +23,8 @@ const convolution = ({ in: [x], out, param }: StepShapes): number => {
 /** Multiply-adds of the kernels that are matrix products; the others' work is linear in what they read. */
 const counts: { readonly [kernel: string]: (of: StepShapes) => number } = {
   linear: throughMatrix,
+  bias_act_top_k: throughMatrix,
+  project_csr: throughMatrix,
   head_linear: ({ in: [x], out }) => product(out) * last(x),
   head_result: ({ in: [z], out }) => product(out) * last(z),
   scores: pairs,

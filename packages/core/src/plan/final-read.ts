@@ -2,6 +2,8 @@ import { CircuitscopeError, type Pos } from '@circuitscope/schema';
 import { copyChain, type Dim, type GraphRewrite, traceRead } from '../graph/index.ts';
 import { requireSite } from './apply-interventions.ts';
 import { type BindContext, type ExternalInput, resolvePositions, rowsOf } from './bind.ts';
+import type { Sizes } from './program.ts';
+import type { Weight } from './weights.ts';
 
 // What the unembedding reads. A readout at one position needs no logits elsewhere: the stream is gathered at the wanted
 // positions before the last norm, which changes no bit of a row.
@@ -10,6 +12,10 @@ export interface ReadoutNodes {
   /** Node ids of the values to copy out. */
   readonly nodes: readonly number[];
   readonly externals: readonly ExternalInput[];
+  /** Weights that are no weights of the model. */
+  readonly weights?: ReadonlyMap<string, Weight>;
+  /** Symbols of its own. */
+  readonly sizes?: (context: BindContext) => Sizes;
 }
 
 export function idFor(ids: readonly number[], example: number, vocab: number, what: string): number {

@@ -66,7 +66,7 @@ async function numbers(engine: Engine, interventions: readonly Intervention[], o
   ];
   const { results } = await runPlan(engine, makePlan(engine.graph, { readouts, interventions }), { tokens }, options);
   const [first, second] = results.map((result) => {
-    if (result.kind === 'topK') throw new Error('not a number');
+    if (result.kind === 'topK' || result.kind === 'latents') throw new Error('not a number');
     return Array.from(result.tensor.data).reduce((a, b) => a + b, 0);
   });
   return { difference: first ?? 0, loss: (second ?? 0) / (2 * 5) };

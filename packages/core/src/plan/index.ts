@@ -8,10 +8,11 @@ export { editWeights } from './edit-weights.ts';
 export type { ExecuteOptions, Executor, ExecutorInfo } from './executor.ts';
 export { fixPositions } from './fix-positions.ts';
 export type { KeyValueCache } from './key-value-cache.ts';
+export type { LatentReader } from './latent-readout.ts';
 export { nativeExecutor } from './native-executor.ts';
 export { boundShape, type Program, type ProgramValue, programBytes, type Sizes, type Step } from './program.ts';
 export { referenceExecutor } from './reference-executor.ts';
-export { captured, type ReadoutResult, type Run, readoutTensor, rowOf } from './run.ts';
+export { captured, type LatentRows, latentRows, type ReadoutResult, type Run, readoutTensor, rowOf } from './run.ts';
 export { runKernel } from './run-kernel.ts';
 export { type Engine, makePlan, type RunOptions, runPlan } from './run-plan.ts';
 export {

@@ -6,7 +6,8 @@ import type { Program, Step } from './program.ts';
 // target, variant and example ('cotangents'), the rest once per example ('batch'); values are repeated where two meet.
 // Norms and attention whose inner values nobody changes become one step; it gives the inner values out on request, with
 // the same bits. The way back through an attention is one step too. A product takes along what is made of it alone: its
-// activation, or the sum that adds it to one other value.
+// activation, or the sum that adds it to one other value. A dictionary whose latents are only looked at for the active ones
+// never holds them all.
 
 export interface LoweredInput {
   readonly name: string;
@@ -46,6 +47,8 @@ const kernelAttributes: { readonly [op: string]: readonly string[] } = {
   soft_cap_grad: ['cap'],
   activation: ['fn'],
   top_k: ['k'],
+  active_top_k: ['k'],
+  active_csr: ['batchTopK'],
   vocab_statistics: ['k', 'cap'],
   edit: ['op', 'dims', 'valueShape', 'constant'],
   direction: ['op', 'dims', 'perRow'],
@@ -70,6 +73,24 @@ const kernelAttributes: { readonly [op: string]: readonly string[] } = {
   max_pool2d_grad: ['window', 'stride', 'padding', 'dilation', 'ceil'],
   avg_pool2d: ['window', 'stride', 'padding', 'ceil', 'countPadding'],
   avg_pool2d_grad: ['window', 'stride', 'padding', 'ceil', 'countPadding'],
+};
+
+/** What else an operation makes, whole numbers all, after the value that its node stands for. */
+const beside: {
+  readonly [op: string]: readonly {
+    readonly name: string;
+    readonly shape: (own: readonly Dim[], attrs: Attributes) => readonly Dim[];
+  }[];
+} = {
+  top_k: [{ name: 'indices', shape: (own) => own }],
+  active_top_k: [
+    { name: 'indices', shape: (own) => own },
+    { name: 'count', shape: (own) => own.slice(0, -1) },
+  ],
+  active_csr: [
+    { name: 'indices', shape: (own) => own },
+    { name: 'rowStart', shape: (_, attrs) => [String(attrs.rowStarts)] },
+  ],
 };
 
 /** Inputs that may have fewer rows than the step: copying them for every variant or target would dwarf the arena. */
@@ -143,6 +164,10 @@ export function lower(
     return value;
   };
 
+  /** Values beside the one that a node stands for. */
+  const others = (of: GraphNode): number[] =>
+    (beside[of.op] ?? []).map(({ shape }) => newValue(shape(shapeFor(of), of.attrs), 'i32'));
+
   for (const id of order) {
     const of = node(id);
     const group = fused.steps.get(id);
@@ -156,6 +181,7 @@ export function lower(
         valueOfNode.set(inner.node, value);
         return value;
       });
+      out.push(...others(of));
       steps.push({
         kernel: group.kernel,
         in: operands,
@@ -170,12 +196,7 @@ export function lower(
     if (of.op === 'edge_read' && operands.length === 1) operands.push(-1);
     const result = newValue(shapeFor(of), of.dtype);
     valueOfNode.set(id, result);
-    const out =
-      of.op === 'top_k'
-        ? [result, newValue(shapeFor(of), 'i32')]
-        : of.op === 'vocab_statistics'
-          ? [result, -1, -1]
-          : [result];
+    const out = of.op === 'vocab_statistics' ? [result, -1, -1] : [result, ...others(of)];
     steps.push({
       kernel: of.op,
       in: operands,
@@ -187,14 +208,12 @@ export function lower(
 
   const named = outputs.flatMap(({ name, node: id }) => {
     const value = operand(id, 'batch');
-    const step = node(id).op === 'top_k' ? steps.find(({ out }) => out[0] === value) : undefined;
-    const indices = step?.out[1];
-    return indices === undefined
-      ? [{ name, value }]
-      : [
-          { name, value },
-          { name: `${name}.indices`, value: indices },
-        ];
+    const more = beside[node(id).op] ?? [];
+    const step = more.length > 0 ? steps.find(({ out }) => out[0] === value) : undefined;
+    return [
+      { name, value },
+      ...more.map((other, at) => ({ name: `${name}.${other.name}`, value: step?.out[at + 1] ?? -1 })),
+    ];
   });
   return { program: assignSlots({ values, steps, inputs, params, outputs: named }), inputs };
 }
@@ -242,7 +261,7 @@ function findLevels(
 }
 
 interface FusedStep {
-  readonly kernel: 'norm' | 'attention' | 'attention_grad' | 'linear';
+  readonly kernel: 'norm' | 'attention' | 'attention_grad' | 'linear' | 'bias_act_top_k' | 'project_csr';
   readonly in: readonly number[];
   readonly params: readonly (string | null)[];
   readonly attrs: Attributes;
@@ -297,6 +316,30 @@ function findFused(
     );
   }
   for (const [at, step] of steps) for (const input of step.in) readers.set(input, [...readersOf(input), at]);
+  for (const id of order) {
+    const reader = node(id);
+    if (reader.op !== 'active_top_k' && reader.op !== 'active_csr') continue;
+    const latents = latentsChain(reader, node);
+    if (!latents) continue;
+    const chain = [...latents.between, latents.product.id];
+    const seen = chain.some((one, at) => {
+      const next = chain[at - 1] ?? id;
+      return wanted.has(one) || readersOf(one).some((other) => other !== next) || levelOf(one) !== levelOf(id);
+    });
+    if (seen) continue;
+    const [W = null, bias = null] = latents.product.params;
+    steps.set(id, {
+      kernel: reader.op === 'active_csr' ? 'project_csr' : 'bias_act_top_k',
+      in: [latents.product.in[0] ?? -1],
+      params: [W, bias, latents.threshold],
+      attrs: {
+        activation: latents.threshold === null ? 'relu' : 'threshold',
+        ...pick(reader.attrs, ['k', 'batchTopK']),
+      },
+      out: [{ node: id, needed: true }],
+    });
+    for (const one of chain) inner.add(one);
+  }
   /** A product whose value nobody sees but the node that follows it, in as many rows. */
   const productFor = (reader: GraphNode, at: number): GraphNode | undefined => {
     const id = reader.in[at] ?? -1;
@@ -359,6 +402,35 @@ function findFused(
     }
   }
   return { steps, inner };
+}
+
+interface LatentsChain {
+  readonly product: GraphNode;
+  /** What lies between it and the reader of the latents, from its end. */
+  readonly between: readonly number[];
+  readonly threshold: string | null;
+}
+
+/** The latents that a node reads, if they are one product and then relu, jump_relu, or the relu of the first k. */
+function latentsChain(reader: GraphNode, node: (id: number) => GraphNode): LatentsChain | undefined {
+  const of = (id: number | undefined): GraphNode | undefined => (id === undefined || id < 0 ? undefined : node(id));
+  const latents = of(reader.in[0]);
+  const relu = latents?.op === 'activation' && latents.attrs.fn === 'relu';
+  if (!latents || !(relu || latents.op === 'jump_relu')) return undefined;
+  const before = of(latents.in[0]);
+  // The first of the first k are those of the row; what a whole batch keeps of them is another question.
+  const first = relu && before?.op === 'top_k_mask' && reader.op === 'active_top_k' ? before : undefined;
+  const product = first ? of(first.in[0]) : before;
+  const x = of(product?.in[0]);
+  // The kernels read the last size of x alone.
+  if (product?.op !== 'linear' || product.attrs.transposed === true || x?.shape.length !== product.shape.length)
+    return undefined;
+  if (first && Number(reader.attrs.k) > Number(first.attrs.k)) return undefined;
+  return {
+    product,
+    between: first ? [latents.id, first.id] : [latents.id],
+    threshold: latents.op === 'jump_relu' ? (latents.params[0] ?? null) : null,
+  };
 }
 
 interface ScoresChain {

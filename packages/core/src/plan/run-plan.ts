@@ -10,6 +10,7 @@ import { editWeights } from './edit-weights.ts';
 import type { ExecuteOptions, Executor } from './executor.ts';
 import { requireFixed } from './fix-positions.ts';
 import { groupVariants, type VariantGroup } from './group-variants.ts';
+import type { LatentReader } from './latent-readout.ts';
 import { boundShape, programBytes } from './program.ts';
 import type { Run } from './run.ts';
 import { sliceReadout } from './slice-readout.ts';
@@ -35,6 +36,8 @@ export interface RunOptions extends Omit<ExecuteOptions, 'onProgress'> {
   /** Runs that values are taken from, by name. */
   readonly runs?: ReadonlyMap<string, Run>;
   readonly artefacts?: ReadonlyMap<Hash, Tensor>;
+  /** What readouts of latents read through. */
+  readonly dictionaries?: ReadonlyMap<Hash, LatentReader>;
   /** For gradients of long prompts: keep only the stream between blocks and compute each block again on the way back. */
   readonly checkpoint?: boolean;
   /** Called with the share of the variants that are done. */
@@ -110,7 +113,9 @@ export async function runPlan(engine: Engine, plan: Plan, prompt: Prompt, option
         renamedParams: edited.renamed,
         detached: group.detached,
         checkpoint: options.checkpoint ?? false,
+        dictionaries: options.dictionaries ?? new Map(),
       });
+    const weights = compiled.weights.size > 0 ? new Map([...edited.weights, ...compiled.weights]) : edited.weights;
     const firsts =
       shared && shared.of.state.length > 0 ? group.changes.map((list) => firstPosition(list, plan, all)) : null;
     const buckets = firsts ? bucketsOf(firsts, batch, pos) : [{ past: 0, members: group.members.map((_, at) => at) }];
@@ -126,8 +131,8 @@ export async function runPlan(engine: Engine, plan: Plan, prompt: Prompt, option
       for (let start = 0; start < bucket.length; start += chunk) {
         const indices = bucket.slice(start, start + chunk);
         const binding = compiled.bind(context(indices));
-        multiplyAdds += countProducts(compiled.program, binding.sizes, edited.weights);
-        const outputs = await engine.executor.execute(compiled.program, edited.weights, binding, {
+        multiplyAdds += countProducts(compiled.program, binding.sizes, weights);
+        const outputs = await engine.executor.execute(compiled.program, weights, binding, {
           ...limits,
           onProgress: (share) => options.onProgress?.((done + share * indices.length) / variants.length),
         });

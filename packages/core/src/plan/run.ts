@@ -7,11 +7,24 @@ export type ReadoutResult =
   | { readonly kind: 'logitDiff' | 'loss' | 'project' | 'entropy' | 'logProb' | 'rank' | 'kl'; readonly tensor: Tensor }
   /** [target, batch, …site] or [target, …weight]; with a sweep [variant, target, …]. */
   | { readonly kind: 'gradient'; readonly tensor: Tensor }
+  | LatentRows
   | {
       readonly kind: 'topK';
       readonly values: Tensor;
       readonly indices: { readonly shape: readonly number[]; readonly data: Int32Array };
     };
+
+/**
+ * Active latents of each row: row r is `rowStart[r]` … `rowStart[r + 1]` of `latents` and `values`. Rows are [batch, pos], with a
+ * sweep [variant, batch, pos]. A row of topK is ordered by value descending, then by index; the others by index.
+ */
+export interface LatentRows {
+  readonly kind: 'latents';
+  readonly shape: readonly number[];
+  readonly rowStart: Int32Array;
+  readonly latents: Int32Array;
+  readonly values: Floats;
+}
 
 export interface Run {
   /** Number of variants of the sweep; null for a plan without sweep. */
@@ -53,7 +66,18 @@ export function readoutTensor(run: Run, index: number): Tensor {
   const result = run.results[index];
   if (!result)
     throw new CircuitscopeError('unknown_readout', `The plan has no readout ${index}.`, { at: String(index) });
+  if (result.kind === 'latents')
+    throw new CircuitscopeError('bad_readout', `Readout ${index} is of latents; read it with latentRows.`, {
+      at: String(index),
+    });
   return result.kind === 'topK' ? result.values : result.tensor;
+}
+
+/** The readout of latents at an index. */
+export function latentRows(run: Run, index: number): LatentRows {
+  const result = run.results[index];
+  if (result?.kind === 'latents') return result;
+  throw new CircuitscopeError('unknown_readout', `The plan reads no latents at ${index}.`, { at: String(index) });
 }
 
 export function rowOf(data: Floats, row: number, width: number): Floats {

@@ -3,6 +3,7 @@ import { type Graph, GraphRewrite } from '../graph/index.ts';
 import type { Tensor } from '../tensor/index.ts';
 import { requireSite } from './apply-interventions.ts';
 import { type BindContext, resolvePositions } from './bind.ts';
+import { positionAxis, sliceLatents } from './latent-readout.ts';
 import type { ReadoutResult, Run } from './run.ts';
 import { layoutOf } from './site-layout.ts';
 
@@ -14,6 +15,10 @@ export function sliceReadout(
   run: Run,
   context: BindContext,
 ): ReadoutResult {
+  if (result.kind === 'latents' || readout?.kind === 'latents') {
+    if (result.kind !== 'latents' || readout?.kind !== 'latents') return result;
+    return sliceLatents(readout, result, positionAxis(new GraphRewrite(graph), readout), context);
+  }
   const scope = scopeOf(readout);
   if (!scope || result.kind === 'topK') return result;
   if (!scope.at && !scope.key && !scope.head && !scope.unit) return result;

@@ -6,7 +6,7 @@ import { Rng } from '../tensor/index.ts';
 import { chooseExecutor } from './choose-executor.ts';
 import { randomTokens, smallModelNames, smallModels } from './fixtures/small-models.ts';
 import { referenceExecutor } from './reference-executor.ts';
-import type { Run } from './run.ts';
+import { type Run, readoutTensor } from './run.ts';
 import { type Engine, makePlan, runPlan } from './run-plan.ts';
 import { bucketsOf } from './sweep-base.ts';
 
@@ -51,8 +51,8 @@ async function engineOf(model: Model, exact = false): Promise<Engine> {
 }
 
 const rowsOf = (run: Run): unknown[] =>
-  run.results.map((result) =>
-    result.kind === 'topK' ? [result.values.data, result.indices.data] : result.tensor.data,
+  run.results.map((result, at) =>
+    result.kind === 'topK' ? [result.values.data, result.indices.data] : readoutTensor(run, at).data,
   );
 
 describe('a sweep that reads single positions', () => {

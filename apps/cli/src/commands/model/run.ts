@@ -2,9 +2,10 @@ import { existsSync, readFileSync, statSync } from 'node:fs';
 import { totalmem } from 'node:os';
 import { resolve } from 'node:path';
 import { requireDecoder } from '@circuitscope/core/architectures';
+import { latentReader, openDictionary } from '@circuitscope/core/dictionaries';
 import { listSites } from '@circuitscope/core/graph';
-import { makePlan } from '@circuitscope/core/plan';
-import { CircuitscopeError, invalidRecord, type Plan, parsePlan, type Readout } from '@circuitscope/schema';
+import { type LatentReader, makePlan } from '@circuitscope/core/plan';
+import { CircuitscopeError, type Hash, invalidRecord, type Plan, parsePlan, type Readout } from '@circuitscope/schema';
 import { chooseEngine, executorDocument } from '../../choose-engine.ts';
 import { command } from '../../command.ts';
 import { choice, flagOf, integer, list, required, shared, text } from '../../options/index.ts';
@@ -28,6 +29,7 @@ export const run = command({
     text: text('TEXT', 'text instead of token ids'),
     capture: list('all|SITE,…', 'sites to keep; `circuitscope model sites` lists them'),
     plan: text('FILE.json', 'a plan with interventions and readouts; --capture adds to its readouts'),
+    dictionary: list('DIR,…', 'dictionaries that the plan reads latents through, in any order'),
     out: required(text('FILE.safetensors|DIR', 'where to write; a folder for a corpus')),
     corpus: text(
       'FILE',
@@ -105,7 +107,13 @@ export const run = command({
     using bar = progress(io, 'running');
     // A single site can be large; half of the machine is what one run may take.
     const memoryBytes = Math.max(1 << 30, totalmem() / 2);
-    const settings = { signal: io.signal, memoryBytes, ...(options.threads ? { threads: options.threads } : {}) };
+    const dictionaries = await readersOf((options.dictionary ?? []).map((path) => resolve(io.cwd, path)));
+    const settings = {
+      signal: io.signal,
+      memoryBytes,
+      dictionaries,
+      ...(options.threads ? { threads: options.threads } : {}),
+    };
     const entries = await writeReadouts({
       engine,
       plan,
@@ -139,7 +147,17 @@ export const run = command({
 });
 
 const forCorpus = ['field', 'length', 'limit', 'tokenBytes', 'shardMegabytes'] as const;
-const forPrompt = ['tokens', 'text', 'mask', 'plan', 'decoderTokens', 'tokenTypeIds', 'positionIds', 'images'] as const;
+const forPrompt = [
+  'tokens',
+  'text',
+  'mask',
+  'plan',
+  'dictionary',
+  'decoderTokens',
+  'tokenTypeIds',
+  'positionIds',
+  'images',
+] as const;
 
 /** An option that would do nothing is a mistake. */
 function requireFitting(
@@ -161,6 +179,23 @@ function requireFitting(
       'A capture of a corpus is gone on with, never overwritten; name an empty folder instead of --force.',
     );
   }
+}
+
+/** Dictionaries by the hash that a plan calls them. */
+async function readersOf(paths: readonly string[]): Promise<ReadonlyMap<Hash, LatentReader>> {
+  const readers = new Map<Hash, LatentReader>();
+  for (const path of paths) {
+    const dictionary = openDictionary(path);
+    if (dictionary.kind !== 'dictionary') {
+      throw new CircuitscopeError(
+        'bad_option',
+        `${path} is a cross-layer transcoder, which reads every layer; a plan reads latents of one site.`,
+        { at: '--dictionary', expected: 'an autoencoder or a transcoder', got: dictionary.kind },
+      );
+    }
+    readers.set(await dictionary.contentHash(), latentReader(dictionary));
+  }
+  return readers;
 }
 
 const MAX_PLAN_BYTES = 64_000_000;

@@ -25,7 +25,7 @@ export interface WriteReadouts {
   readonly prompt: Prompt;
   /** A file that does not exist, or may be replaced. */
   readonly out: string;
-  readonly settings: Pick<RunOptions, 'signal' | 'threads' | 'memoryBytes'>;
+  readonly settings: Pick<RunOptions, 'signal' | 'threads' | 'memoryBytes' | 'dictionaries'>;
   readonly onProgress: (share: number, what: string) => void;
   /** Readouts of about this many bytes are held at once. */
   readonly bytesAtOnce?: number;
@@ -113,6 +113,7 @@ const words = {
   logitDiff: 'logit_diff',
   loss: 'loss',
   project: 'project',
+  latents: 'latents',
   topK: 'top_k',
   entropy: 'entropy',
   logProb: 'log_prob',
@@ -156,6 +157,19 @@ function estimateBytes({ graph }: Engine, plan: Plan, prompt: Prompt, readout: R
 function tensorsOf(run: Run, names: readonly string[]): TensorToWrite[] {
   return run.results.flatMap((result, at): TensorToWrite[] => {
     const name = names[at] ?? '';
+    if (result.kind === 'latents') {
+      const whole = (what: string, data: Int32Array): TensorToWrite => ({
+        name: `${name}.${what}`,
+        dtype: 'i32',
+        shape: [data.length],
+        data,
+      });
+      return [
+        floats(`${name}.values`, { shape: [result.values.length], data: result.values }),
+        whole('indices', result.latents),
+        whole('row_start', result.rowStart),
+      ];
+    }
     if (result.kind !== 'topK') return [floats(name, result.tensor)];
     const { indices } = result;
     return [
