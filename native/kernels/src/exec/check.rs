@@ -417,6 +417,7 @@ pub(crate) fn check_step(
                 }
             }
         }
+        Kernel::Experts(experts) => experts.check(shapes, s)?,
         Kernel::Vision(vision) => vision.check(shapes, s)?,
         Kernel::Doubles(doubles) => doubles.check(shapes, s)?,
         _ => check_gradient(kernel, shapes, s)?,

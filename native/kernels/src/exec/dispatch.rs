@@ -64,7 +64,16 @@ impl<'a> StepValues<'a> {
     }
 
     fn matrix(&self, ctx: &Context<'_>, transposed: bool) -> Result<Arc<PackedMatrix>, KernelError> {
-        let weight = self.weight(0).ok_or(KernelError::Shape { what: "matrix params", expected: 1, got: 0 })?;
+        self.matrix_at(ctx, 0, transposed)
+    }
+
+    pub(super) fn matrix_at(
+        &self,
+        ctx: &Context<'_>,
+        at: usize,
+        transposed: bool,
+    ) -> Result<Arc<PackedMatrix>, KernelError> {
+        let weight = self.weight(at).ok_or(KernelError::Shape { what: "matrix params", expected: at + 1, got: at })?;
         weight.packed(ctx, transposed)
     }
 
@@ -390,6 +399,7 @@ pub(super) fn run_kernel(
             };
             ops::vocab_statistics(ctx, unembedding, rows, to)
         }
+        Kernel::Experts(experts) => experts.run(ctx, v, sizes, out),
         Kernel::Vision(vision) => vision.run(ctx, v, sizes, out),
         Kernel::Doubles(doubles) => doubles.run(ctx, v, sizes, lent, lengths),
     }

@@ -4,6 +4,7 @@ use serde_json::{Map, Value as Json};
 
 use super::attrs::Attrs;
 use super::doubles::Doubles;
+use super::experts::Experts;
 use super::program::Dim;
 use super::vision::Vision;
 use crate::ops::{ActivationFunction, DirectionOperation, EditOperation, NormKind, Reach, RotaryLayout, Scoring};
@@ -134,6 +135,7 @@ pub(crate) enum Kernel {
     ActiveCsr { per_token: Option<usize> },
     ActiveTopK { k: usize },
     VocabStatistics { k: usize, cap: Option<f32> },
+    Experts(Experts),
     Vision(Vision),
     Doubles(Doubles),
 }
@@ -275,10 +277,11 @@ impl Kernel {
             "active_csr" => Kernel::ActiveCsr { per_token: attrs.maybe_count("batchTopK")? },
             "active_top_k" => Kernel::ActiveTopK { k: attrs.count("k")? },
             "vocab_statistics" => Kernel::VocabStatistics { k: attrs.count("k")?, cap: attrs.maybe_cap()? },
-            _ => match (Vision::parse(&attrs)?, Doubles::parse(&attrs)?) {
-                (Some(vision), _) => Kernel::Vision(vision),
-                (None, Some(doubles)) => Kernel::Doubles(doubles),
-                (None, None) => return Err(format!("There is no kernel {name:?}")),
+            _ => match (Vision::parse(&attrs)?, Experts::parse(&attrs)?, Doubles::parse(&attrs)?) {
+                (Some(vision), _, _) => Kernel::Vision(vision),
+                (_, Some(experts), _) => Kernel::Experts(experts),
+                (_, _, Some(doubles)) => Kernel::Doubles(doubles),
+                (None, None, None) => return Err(format!("There is no kernel {name:?}")),
             },
         })
     }
@@ -351,6 +354,7 @@ impl Kernel {
             Kernel::ActiveCsr { .. } => "active_csr",
             Kernel::ActiveTopK { .. } => "active_top_k",
             Kernel::VocabStatistics { .. } => "vocab_statistics",
+            Kernel::Experts(experts) => experts.name(),
             Kernel::Vision(vision) => vision.name(),
             Kernel::Doubles(doubles) => doubles.name(),
         }
@@ -430,6 +434,7 @@ impl Kernel {
             Kernel::VocabStatistics { .. } => {
                 (&[F, MAYBE_I, MAYBE_F], &[Matrix, MaybeVector], &[MAYBE_F, MAYBE_F, MAYBE_I])
             }
+            Kernel::Experts(experts) => return experts.ports(),
             Kernel::Vision(vision) => return vision.ports(),
             Kernel::Doubles(doubles) => return doubles.ports(),
         };

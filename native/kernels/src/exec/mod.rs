@@ -7,6 +7,7 @@ mod check_gradient;
 mod dispatch;
 mod doubles;
 mod error;
+mod experts;
 mod kernel;
 mod measure;
 mod program;

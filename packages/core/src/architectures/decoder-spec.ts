@@ -23,6 +23,8 @@ export interface DecoderSpec {
   /** A norm between the activation and W_out, of the model's kind, with weights of its own. */
   readonly mlpNorm?: boolean;
   readonly gated: boolean;
+  /** In place of one MLP so many, of which each token has `perToken`, weighed by the router's probabilities among them. */
+  readonly experts?: { readonly count: number; readonly perToken: number };
   readonly biases: { readonly qkv: boolean; readonly out: boolean; readonly mlp: boolean; readonly unembed: boolean };
   /** Factor on q·k, by layer. */
   readonly scoreScale: (layer: number) => number;

@@ -12,6 +12,7 @@ import { gptj } from './gptj.ts';
 import { llama } from './llama.ts';
 import { llama2c } from './llama2c.ts';
 import { mistral } from './mistral.ts';
+import { mixtral } from './mixtral.ts';
 import { olmo2 } from './olmo2.ts';
 import { opt } from './opt.ts';
 import { phi } from './phi.ts';
@@ -33,6 +34,7 @@ export const decoders: readonly Architecture[] = [
   falcon,
   llama,
   mistral,
+  mixtral,
   qwen2,
   qwen3,
   gemma,

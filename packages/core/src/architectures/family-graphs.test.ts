@@ -136,6 +136,44 @@ describe.skipIf(!sharedFolder)(`graphs of families${sharedFolder ? '' : ` (skipp
     },
   );
 
+  test('mixtral: a mixture of experts is one MLP to units and edges, and cutting one reaches router and experts', async () => {
+    const model = open('mixtral');
+    const decomposition = decompose(model.graph);
+    expect(decomposition.exactSum).toBe(true);
+    expect(decomposition.units.filter(({ kind }) => kind === 'mlp')).toHaveLength(2);
+    const to = { kind: 'mlp', layer: 1, port: 'in' } as const;
+    const from = { kind: 'head', layer: 0, head: 1 } as const;
+    const site = 'blocks.1.hook_mlp_in';
+    const inside = ['blocks.1.mlp.hook_router_logits', 'blocks.1.mlp.experts.2.hook_pre_linear'];
+    const cut = await run(model, [site, ...inside], [{ kind: 'edge', from, to, value: { kind: 'const', value: 0 } }]);
+    const plain = await run(model, [site, 'blocks.0.attn.hook_result', ...inside]);
+    const written = captured(plain, 'blocks.0.attn.hook_result').data;
+    const { width, heads } = model.spec;
+    captured(cut, site).data.forEach((value, at) => {
+      const taken = written[(Math.floor(at / width) * heads + from.head) * width + (at % width)] ?? 0;
+      expect(value).toBeCloseTo((captured(plain, site).data[at] ?? 0) - taken, 10);
+    });
+    for (const name of inside) expect(captured(cut, name).data).not.toEqual(captured(plain, name).data);
+  });
+
+  test('mixtral: a token sent to other experts gets what they give, weighed among themselves', async () => {
+    const model = open('mixtral');
+    const at = 'blocks.1.mlp';
+    const sites = [`${at}.hook_expert_weights`, `${at}.experts.0.hook_out`, 'blocks.1.hook_mlp_out'];
+    const send: Intervention = {
+      kind: 'write',
+      at: { site: `${at}.hook_expert_indices` },
+      op: 'set',
+      value: { kind: 'const', value: 0 },
+    };
+    const sent = await run(model, [...sites, `${at}.hook_expert_gates`], [send]);
+    // Both choices name the first expert, so it has all.
+    expect([...captured(sent, `${at}.hook_expert_gates`).data].filter((_, index) => index % 4 === 0)).toEqual(
+      Array(24).fill(1),
+    );
+    expect(captured(sent, 'blocks.1.hook_mlp_out').data).toEqual(captured(sent, `${at}.experts.0.hook_out`).data);
+  });
+
   test.each(normed)(
     '%s: what heads write passes through a norm, so edges are refused with that reason',
     async (family) => {

@@ -28,6 +28,8 @@ const gemma3Layers = ['sliding_attention', 'sliding_attention', 'full_attention'
 const ways: { readonly [label: string]: Forget } = {
   'gains one (or zero, where norms use 1 + w)': { weights: gains, to: all(1) },
   'biases zero': { weights: /\.b(_\w+)?$/, to: all(0) },
+  'top 1 expert': { config: { num_experts_per_tok: 1 } },
+  'all 4 experts': { config: { num_experts_per_tok: 4 } },
   'no position embedding': { weights: /^pos_embed/, to: all(0) },
   'exact instead of tanh GELU': { config: { activation_function: 'gelu' } },
   'gemma/exact instead of tanh GELU': { config: { hidden_activation: 'gelu' } },

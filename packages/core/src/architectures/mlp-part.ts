@@ -1,5 +1,6 @@
 import type { Dim, GraphBuilder } from '../graph/index.ts';
 import type { DecoderSpec } from './decoder-spec.ts';
+import { addExperts } from './experts-part.ts';
 import { addNorm } from './norm-part.ts';
 
 /** From what an MLP reads to what it writes, named by `sites`. */
@@ -10,6 +11,7 @@ export function addMlp(
   read: number,
   sites: readonly string[],
 ): number {
+  if (spec.experts) return addExperts(builder, spec, layer, read, sites);
   const at = `blocks.${layer}.mlp`;
   const linear = (part: string, shape: readonly [number, number], from: number, names: readonly string[]): number =>
     builder.add('linear', [from], {

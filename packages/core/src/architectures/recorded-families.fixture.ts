@@ -18,6 +18,7 @@ export const recordedFamilies = [
   'llama-rope-yarn',
   'llama-rope-yarn-mscale',
   'mistral',
+  'mixtral',
   'qwen2',
   'qwen2-sliding',
   'qwen3',

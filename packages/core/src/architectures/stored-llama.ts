@@ -16,6 +16,8 @@ export interface LlamaNames {
   readonly fusedQkv?: string;
   /** Modules of the MLP, by the part that they are; `gate` and `in` may be one matrix, gate first. */
   readonly mlp?: { readonly gate?: string; readonly in: string; readonly out: string };
+  /** In place of one MLP: the module of the mixture, and the parts of its experts; the router is called `gate`. */
+  readonly experts?: { readonly module: string; readonly gate: string; readonly in: string; readonly out: string };
   /** What is stored of a norm's gain is what it differs from this by. */
   readonly gainOffset?: number;
 }
@@ -41,7 +43,13 @@ export function llamaSources(
     for (const [norm, module] of Object.entries(names.norms ?? usual.norms))
       map.norm(`blocks.${layer}.${norm}`, `${from}.${module}`, width, gain);
     attention(map, spec, layer, `${from}.self_attn`, names, gain.plus);
-    mlp(map, spec, layer, `${from}.mlp`, names.mlp ?? usual.mlp);
+    const at = `blocks.${layer}.mlp`;
+    if (names.experts && spec.experts) {
+      const router = { from: `${from}.${names.experts.module}.gate`, out: spec.experts.count, into: width };
+      map.linear(at, 'router', router);
+      for (let expert = 0; expert < spec.experts.count; expert++)
+        mlp(map, spec, `${at}.experts.${expert}`, `${from}.${names.experts.module}.experts.${expert}`, names.experts);
+    } else mlp(map, spec, at, `${from}.mlp`, names.mlp ?? usual.mlp);
   }
   map.norm('ln_final', `${root}${names.finalNorm ?? 'norm'}`, width, gain);
   map.unembedding(spec.tied ? `${root}embed_tokens.weight` : 'lm_head.weight', vocab, width);
@@ -76,9 +84,8 @@ function attention(map: WeightMap, spec: DecoderSpec, layer: number, from: strin
   map.norm(`${at}.k_norm`, `${from}.k_norm`, over === 'whole' ? k : headWidth, options);
 }
 
-function mlp(map: WeightMap, spec: DecoderSpec, layer: number, from: string, names: Required<LlamaNames>['mlp']): void {
+function mlp(map: WeightMap, spec: DecoderSpec, at: string, from: string, names: Required<LlamaNames>['mlp']): void {
   const { width, inner, biases } = spec;
-  const at = `blocks.${layer}.mlp`;
   const fused = names.gate === names.in;
   const into = { into: width, bias: biases.mlp };
   if (names.gate)

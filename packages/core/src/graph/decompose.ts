@@ -1,7 +1,7 @@
 import { CircuitscopeError, type ReaderRef, type Site, type UnitRef } from '@circuitscope/schema';
 import { findSite, type Graph, type GraphNode, listSites } from './graph.ts';
 import { traceRead } from './split-read.ts';
-import { attentionSite, headProductSites, inputSites, placeOf } from './stack-sites.ts';
+import { attentionSite, headProductSites, inputSites, mlpProductNames, placeOf } from './stack-sites.ts';
 
 // A decomposition is derived from the graph: the residual stream is a sum that keeps its terms, so what a reader reads
 // is the list of units that wrote before it. A head's term is z[h]·W_O[h]; the output bias belongs to no unit.
@@ -52,7 +52,7 @@ export function decompose(graph: Graph): Decomposition {
     if (site === `${attentionSite(place)}.hook_z`) {
       for (const port of ['q', 'k', 'v'] as const) read({ kind: 'head', ...place, head: 0, port });
       for (let head = 0; head < Number(shape[2]); head++) units.push({ kind: 'head', ...place, head });
-    } else if (rest === 'mlp.hook_pre') {
+    } else if (mlpProductNames.includes(rest)) {
       const mlp = stack === undefined ? { layer: place.layer } : { stack, layer: place.layer };
       read({ kind: 'mlp', ...mlp, port: 'in' });
       units.push({ kind: 'mlp', ...mlp });

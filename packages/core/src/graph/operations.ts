@@ -1,4 +1,5 @@
 import { CircuitscopeError } from '@circuitscope/schema';
+import { expertOperations } from './expert-operations.ts';
 import type { Attributes, Dim } from './graph.ts';
 import { visionOperations } from './vision-operations.ts';
 
@@ -198,6 +199,7 @@ export const operations = {
     reach: 'pointwise',
   },
   outer: { shape: (_, inputs) => [...input(inputs, 0), ...input(inputs, 1)], reach: 'pointwise' },
+  ...expertOperations,
   ...visionOperations,
 } as const satisfies { readonly [name: string]: Operation };
 

@@ -8,7 +8,7 @@ import { visionOperations } from './vision-operations.ts';
 // Sweeps trust `reach`. Here one position of one input is perturbed, and the output positions that change are compared
 // with those that the table allows; and what it allows does happen, so no entry is wider than it must be.
 
-type Draw = 'normal' | 'positive' | 'mask' | { readonly below: number };
+type Draw = 'normal' | 'index' | 'positive' | 'mask' | { readonly below: number };
 
 interface Operand {
   readonly shape: readonly number[];
@@ -36,6 +36,9 @@ const pattern: Operand = { shape: [rows, heads, pos, pos], axis: 2 };
 const index = (shape: readonly number[], below: number): Operand => ({ shape, draw: { below } });
 const tokens: Operand = { ...index([rows, pos], 9), axis: 1 };
 const realTokens: Operand = { shape: [rows, pos], draw: 'mask', axis: 1 };
+const positive: Operand = { shape: [rows, pos, model], draw: 'positive', axis: 1 };
+/** Whole numbers, but as floats: 1.5·x² + 0.25 is none. */
+const choice: Operand = { shape: [rows, pos, 2], draw: 'index', axis: 1 };
 const normScale: Operand = { shape: [rows, pos, 1], draw: 'positive', axis: 1 };
 const results: Operand = { shape: [rows, pos, heads, model], axis: 1 };
 const inner = { dims: [pos, 1, model] };
@@ -185,6 +188,11 @@ const table: readonly Row[] = [
   { op: 'mix_transposed', inputs: [pattern, perHead], out: [grouped.shape], axis: 1 },
   { op: 'jump_relu', inputs: [stream], params: [[model]], ...pointwise },
   { op: 'top_k_mask', attrs: { k: 3 }, inputs: [stream], ...pointwise },
+  { op: 'route', inputs: [positive, choice], ...pointwise },
+  { op: 'route_grad', inputs: [positive, positive, stream], ...pointwise },
+  { op: 'choices', attrs: { k: model }, inputs: [stream], ...pointwise },
+  { op: 'add_gated', attrs: { expert: 1 }, inputs: [stream, stream, positive], ...pointwise },
+  { op: 'gate_grad', attrs: { expert: 1, experts: model }, inputs: [stream, stream], ...pointwise },
   { op: 'where_nonzero', inputs: [stream, stream], ...pointwise },
   { op: 'scale', attrs: { factor: -0.5 }, inputs: [stream], ...pointwise },
   { op: 'activation_grad', attrs: { fn: 'gelu_tanh' }, inputs: [stream, stream], ...pointwise },
@@ -303,6 +311,7 @@ function drawTensor(rng: Rng, shape: readonly number[], draw: Draw): Tensor | In
   const length = shape.reduce((a, b) => a * b, 1);
   if (draw === 'mask') return { shape, data: Int32Array.from({ length }, () => (rng.below(4) > 0 ? 1 : 0)) };
   if (typeof draw === 'object') return { shape, data: Int32Array.from({ length }, () => rng.below(draw.below)) };
+  if (draw === 'index') return { shape, data: Float64Array.from({ length }, () => rng.below(model)) };
   const sign = draw === 'positive' ? Math.abs : (value: number) => value;
   return { shape, data: Float64Array.from({ length }, () => sign(rng.normal()) + (draw === 'positive' ? 0.1 : 0)) };
 }
@@ -313,7 +322,7 @@ function perturb(value: Tensor | IntTensor, { shape, axis = 0, draw }: Operand, 
     const below = typeof draw === 'object' ? draw.below : 2;
     return { shape, data: value.data.map((old, entry) => (here(entry) ? (old + 1) % below : old)) };
   }
-  return { shape, data: Float64Array.from(value.data, (old, entry) => (here(entry) ? 1.5 * old + 0.25 : old)) };
+  return { shape, data: Float64Array.from(value.data, (old, entry) => (here(entry) ? 1.5 * old * old + 0.25 : old)) };
 }
 
 function indexAlong(shape: readonly number[], axis: number, entry: number): number {

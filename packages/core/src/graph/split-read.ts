@@ -1,7 +1,7 @@
 import { CircuitscopeError, type ReaderRef, readerLabel, type Site } from '@circuitscope/schema';
 import { type Graph, type GraphNode, unknownSite } from './graph.ts';
 import type { GraphRewrite } from './rewrite.ts';
-import { attentionSite, blockSite, headInputSite, isStream, placeOf } from './stack-sites.ts';
+import { attentionSite, blockSite, headInputSite, isStream, mlpProductNames, placeOf } from './stack-sites.ts';
 
 // Every reader of the residual stream reads the same sum. To change what one reader alone sees, its read is given a node
 // of its own: for q, k and v one copy of the stream per head [rows, pos, head, model], for an MLP or the logits one.
@@ -52,15 +52,24 @@ export interface Read {
 
 /** Traces a reader back to the stream through its norm. */
 export function traceRead(access: Access, graph: Graph, reader: ReaderRef): Read {
-  const site = productSite(reader);
-  const found = access.find(site);
+  const found = productSites(reader)
+    .map((site) => access.find(site))
+    .find((node) => node !== undefined);
   if (!found) throw unknownSite(graph, readerSite(reader));
   // Logits may be capped behind their product.
   const product = found.op === 'soft_cap' ? access.node(found.in[0] ?? -1) : found;
   const products = [product.id];
   if (reader.kind === 'mlp') {
-    const up = access.find(`${blockSite(reader)}.mlp.hook_pre_linear`);
+    const at = `${blockSite(reader)}.mlp`;
+    const up = access.find(`${at}.hook_pre_linear`);
     if (up) products.push(up.id);
+    for (let expert = 0; ; expert++) {
+      const both = ['hook_pre', 'hook_pre_linear'].flatMap(
+        (name) => access.find(`${at}.experts.${expert}.${name}`) ?? [],
+      );
+      if (both.length === 0) break;
+      products.push(...both.map(({ id }) => id));
+    }
   }
   const heads = reader.kind === 'head' ? Number(product.shape[2]) : 0;
   const chain: number[] = [];
@@ -120,21 +129,22 @@ export function headReadsThrough(graph: Graph, site: Site): readonly Site[] {
   const beside = reads.slice(0, 1).flatMap(({ place: { stack, layer } }) => {
     if (stack === 'cross') return [];
     const reader: ReaderRef = { kind: 'mlp', ...(stack === undefined ? {} : { stack }), layer, port: 'in' };
-    const through = bySite.has(productSite(reader)) && traceRead(access, graph, reader).chain.includes(node.id);
+    const through =
+      productSites(reader).some((name) => bySite.has(name)) && traceRead(access, graph, reader).chain.includes(node.id);
     return through ? [readerSite(reader)] : [];
   });
   return [...reads.map(({ site: read }) => read), ...beside];
 }
 
-/** The site that a reader first makes of what it reads. */
-export function productSite(reader: ReaderRef): Site {
+/** The site that a reader first makes of what it reads: the first of these that there is. */
+export function productSites(reader: ReaderRef): readonly Site[] {
   switch (reader.kind) {
     case 'head':
-      return `${attentionSite(reader)}.hook_${reader.port}`;
+      return [`${attentionSite(reader)}.hook_${reader.port}`];
     case 'mlp':
-      return `${blockSite(reader)}.mlp.hook_pre`;
+      return mlpProductNames.map((name) => `${blockSite(reader)}.${name}`);
     case 'logits':
-      return 'logits';
+      return ['logits'];
   }
 }
 

@@ -30,6 +30,9 @@ export function headProductSites(place: Place): readonly [normed: Site, plain: S
   return [`${blockSite(place)}.attn_out_before_norm`, attentionOutSite(place)];
 }
 
+/** What an MLP first makes of what it reads, within its block: neurons, or the choice among experts. */
+export const mlpProductNames: readonly string[] = ['mlp.hook_pre', 'mlp.hook_router_logits'];
+
 /** The site of what each head reads of the stream through a port, before its norm. */
 export function headInputSite(place: Place, port: 'q' | 'k' | 'v'): Site {
   return `${blockSite(place)}.hook_${place.stack === 'cross' ? 'cross_' : ''}${port}_input`;

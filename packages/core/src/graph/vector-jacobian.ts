@@ -1,4 +1,5 @@
 import { CircuitscopeError } from '@circuitscope/schema';
+import { expertVectorJacobians } from './expert-vector-jacobian.ts';
 import type { Attributes, Dim, GraphNode } from './graph.ts';
 import type { NodeOptions } from './graph-builder.ts';
 import type { OperationName } from './operations.ts';
@@ -256,6 +257,7 @@ export const vectorJacobians = {
   edge_read_grad: second,
   outer: second,
   pair_dots: second,
+  ...expertVectorJacobians,
   ...visionVectorJacobians,
 } as const satisfies { readonly [name in OperationName]: VectorJacobian };
 

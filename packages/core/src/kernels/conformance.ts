@@ -5,6 +5,7 @@ import { choiceCases } from './conformance/choice-cases.ts';
 import { doubleCases } from './conformance/double-cases.ts';
 import { editCases } from './conformance/edit-cases.ts';
 import { elementwiseCases } from './conformance/elementwise-cases.ts';
+import { expertCases } from './conformance/expert-cases.ts';
 import { gradientCases } from './conformance/gradient-cases.ts';
 import { mixingCases } from './conformance/mixing-cases.ts';
 import { normCases } from './conformance/norm-cases.ts';
@@ -50,6 +51,7 @@ export const conformanceCases: readonly ConformanceCase[] = [
   ...gradientCases,
   ...attentionGradientCases,
   ...scoreCases,
+  ...expertCases,
   ...visionCases,
   ...doubleCases,
 ];

@@ -1,5 +1,6 @@
 import type { IntTensor, Tensor } from '../tensor/index.ts';
 import { doubleKernels } from './contract-doubles.ts';
+import { expertKernels } from './contract-experts.ts';
 import { visionKernels } from './contract-vision.ts';
 
 // What every kernel takes and gives. The reference, the portable and the SIMD implementations all answer to this table;
@@ -527,6 +528,7 @@ export const kernels = {
     outputs: [f32('values', '[…, k]'), i32('indices', '[…, k]'), i32('count', '[…]')],
     attrs: { k: number },
   },
+  ...expertKernels,
   ...visionKernels,
   ...doubleKernels,
 } as const satisfies { readonly [name: string]: KernelSpec };

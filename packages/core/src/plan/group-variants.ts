@@ -1,5 +1,5 @@
 import { canonicalJson, type Intervention, type Site } from '@circuitscope/schema';
-import { type Graph, headReadsThrough, productSite, readerOfSite } from '../graph/index.ts';
+import { type Graph, headReadsThrough, productSites, readerOfSite } from '../graph/index.ts';
 import type { GraphIntervention } from './apply-interventions.ts';
 import type { WeightEdit } from './edit-weights.ts';
 
@@ -47,7 +47,7 @@ function entryFinder(graph: Graph): (change: GraphIntervention) => number {
   return (change) => {
     // A reader's own read enters where its product stands.
     const reader = change.kind === 'edge' ? change.to : readerOfSite(change.at.site);
-    const site = reader ? productSite(reader) : change.kind === 'edge' ? '' : change.at.site;
-    return bySite.get(site) ?? 0;
+    const sites = reader ? productSites(reader) : change.kind === 'edge' ? [] : [change.at.site];
+    return sites.map((site) => bySite.get(site)).find((id) => id !== undefined) ?? 0;
   };
 }

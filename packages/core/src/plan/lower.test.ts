@@ -76,6 +76,20 @@ describe('a program', () => {
     expect(withAttr(programOf('gpt2', [[]], readouts), 'fn')).toHaveLength(0);
   });
 
+  test('computes an expert where tokens are sent to it alone, unless somebody looks inside', () => {
+    const blind = programOf('experts', [[]]);
+    expect(count(blind, 'expert')).toBe(10);
+    expect(count(blind, 'activation') + count(blind, 'add_gated')).toBe(0);
+    const site = 'blocks.1.mlp.experts.3.hook_post';
+    const looked = programOf('experts', [[]], [logits, { kind: 'capture', at: { site } }]);
+    expect(count(looked, 'expert')).toBe(9);
+    expect(count(looked, 'add_gated')).toBe(1);
+    const changed = programOf('experts', [
+      [{ kind: 'write', at: { site, unit: [1] }, op: 'set', value: { kind: 'const', value: 0 } }],
+    ]);
+    expect([count(changed, 'expert'), count(changed, 'edit')]).toEqual([9, 1]);
+  });
+
   test('fuses what happens on scores too, there and back, where it stands in the order of the one step', () => {
     const all = listSites(smallModels.capped().graph).map(({ site }): Readout => ({ kind: 'capture', at: { site } }));
     const slopes = ['blocks.0.attn.alibi_slopes', 'blocks.1.attn.alibi_slopes', 'blocks.0.attn.W_K'].map(

@@ -56,6 +56,9 @@ const kernelAttributes: { readonly [op: string]: readonly string[] } = {
   linear: ['transposed', 'alpha', 'beta', 'fn'],
   head_linear: ['transposed'],
   top_k_mask: ['k'],
+  choices: ['k'],
+  add_gated: ['expert'],
+  gate_grad: ['expert', 'experts'],
   scale: ['factor'],
   activation_grad: ['fn'],
   normalize_grad: ['kind'],
@@ -261,7 +264,7 @@ function findLevels(
 }
 
 interface FusedStep {
-  readonly kernel: 'norm' | 'attention' | 'attention_grad' | 'linear' | 'bias_act_top_k' | 'project_csr';
+  readonly kernel: 'norm' | 'attention' | 'attention_grad' | 'linear' | 'bias_act_top_k' | 'project_csr' | 'expert';
   readonly in: readonly number[];
   readonly params: readonly (string | null)[];
   readonly attrs: Attributes;
@@ -339,6 +342,14 @@ function findFused(
       out: [{ node: id, needed: true }],
     });
     for (const one of chain) inner.add(one);
+  }
+  // Experts before the products in them, which would else be steps of their own.
+  for (const id of order) {
+    const expert = node(id).op === 'add_gated' ? expertOf(node(id), node) : undefined;
+    const within = [id, ...(expert?.inner ?? [])];
+    if (!expert || expert.inner.some((one) => inner.has(one) || part(one, within).needed)) continue;
+    steps.set(id, expert.step);
+    for (const one of expert.inner) inner.add(one);
   }
   /** A product whose value nobody sees but the node that follows it, in as many rows. */
   const productFor = (reader: GraphNode, at: number): GraphNode | undefined => {
@@ -430,6 +441,38 @@ function latentsChain(reader: GraphNode, node: (id: number) => GraphNode): Laten
     product,
     between: first ? [latents.id, first.id] : [latents.id],
     threshold: latents.op === 'jump_relu' ? (latents.params[0] ?? null) : null,
+  };
+}
+
+/** A gated MLP whose output is added by a gate: one step, that computes it for the tokens which are sent to it. */
+function expertOf(
+  added: GraphNode,
+  node: (id: number) => GraphNode,
+): { readonly step: FusedStep; readonly inner: readonly number[] } | undefined {
+  const [before = -1, made = -1, gates = -1] = added.in;
+  const product = (id: number): GraphNode | undefined => {
+    const of = id < 0 ? undefined : node(id);
+    return of?.op === 'linear' && of.params[1] == null && of.attrs.transposed !== true ? of : undefined;
+  };
+  const out = product(made);
+  const hidden = out && node(out.in[0] ?? -1);
+  if (hidden?.op !== 'mul') return undefined;
+  const active = node(hidden.in[0] ?? -1);
+  const [gate, into] = [
+    active.op === 'activation' ? product(active.in[0] ?? -1) : undefined,
+    product(hidden.in[1] ?? -1),
+  ];
+  const read = gate?.in[0];
+  if (!out || !gate || !into || read === undefined || into.in[0] !== read) return undefined;
+  return {
+    step: {
+      kernel: 'expert',
+      in: [before, read, gates],
+      params: [gate, into, out].map(({ params }) => params[0] ?? null),
+      attrs: { expert: added.attrs.expert ?? 0, fn: active.attrs.fn ?? '' },
+      out: [{ node: added.id, needed: true }],
+    },
+    inner: [out.id, hidden.id, active.id, gate.id, into.id],
   };
 }
 

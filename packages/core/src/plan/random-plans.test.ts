@@ -129,7 +129,7 @@ function vectorOf(width: number): Tensor {
   return randomTensor(77, [width]);
 }
 
-const widths = [5, 6, 7, 18, 20, 21, 33, 40, 1];
+const widths = [2, 5, 6, 7, 9, 18, 20, 21, 33, 40, 1];
 const artefacts = new Map(widths.map((width) => [digestTensor(vectorOf(width)), vectorOf(width)] as const));
 const tokens = randomTokens(31, batch, pos);
 

@@ -18,7 +18,10 @@ export function describeModel({ spec }: AnyModel): ModelDescription {
       const { layers, heads, kvHeads, headWidth, width, inner, vocab, context } = spec;
       const shared = kvHeads === heads ? `${heads}` : `${heads}, sharing ${kvHeads} key/value heads`;
       return {
-        sizes: { layers, heads, kvHeads, headWidth, width, inner, vocab, context },
+        sizes: {
+          ...{ layers, heads, kvHeads, headWidth, width, inner, vocab, context },
+          ...(spec.experts ? { experts: spec.experts.count, expertsPerToken: spec.experts.perToken } : {}),
+        },
         facts: {
           norm: spec.norm ? { ...spec.norm } : null,
           positions: { ...spec.positions },
@@ -31,7 +34,7 @@ export function describeModel({ spec }: AnyModel): ModelDescription {
           ['heads', `${shared}; ${headWidth} wide each`],
           ['residual stream', `${width} wide`],
           ['block', describeBlock(spec)],
-          ['MLP', inner === 0 ? 'none' : mlp(spec)],
+          ['MLP', inner === 0 ? 'none' : `${experts(spec.experts)}${mlp(spec)}`],
           ['vocabulary', vocabulary(spec)],
           ['context', `${numbers.count(context)} tokens, ${describePositions(spec)} positions`],
           ['norm', spec.norm ? `${spec.norm.kind === 'rms' ? 'RMS' : 'layer'} norm, eps ${spec.norm.eps}` : 'none'],
@@ -96,6 +99,10 @@ export function describeModel({ spec }: AnyModel): ModelDescription {
       };
     }
   }
+}
+
+function experts(of: { readonly count: number; readonly perToken: number } | undefined): string {
+  return of ? `${of.perToken} of ${of.count} experts a token, each of ` : '';
 }
 
 function mlp(spec: { readonly inner: number; readonly activation: string; readonly gated: boolean }): string {

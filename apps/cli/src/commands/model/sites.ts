@@ -5,6 +5,7 @@ import {
   type Graph,
   headInputSite,
   listSites,
+  mlpProductNames,
   placeOf,
   readerSite,
 } from '@circuitscope/core/graph';
@@ -81,9 +82,9 @@ function onRequest(graph: Graph) {
       const width = findSite(graph, attentionOutSite(place)).shape[2] ?? 0;
       return [entry(`${attentionSite(place)}.hook_result`, [...shape.slice(0, 3), width])];
     }
-    if (rest !== 'mlp.hook_pre') return [];
+    if (!mlpProductNames.includes(rest)) return [];
     const stack = place.stack === 'encoder' || place.stack === 'decoder' ? { stack: place.stack } : {};
-    const out = findSite(graph, site.replace(/mlp\.hook_pre$/, 'hook_mlp_out'));
+    const out = findSite(graph, site.replace(/mlp\.\w+$/, 'hook_mlp_out'));
     return [entry(readerSite({ kind: 'mlp', ...stack, layer: place.layer, port: 'in' }), out.shape)];
   });
   const logits = findSite(graph, 'logits');

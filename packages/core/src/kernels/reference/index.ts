@@ -7,6 +7,7 @@ import { addAlibi } from './add-alibi.ts';
 import { addAlibiGrad } from './add-alibi-grad.ts';
 import { addBias } from './add-bias.ts';
 import { addBiasGrad } from './add-bias-grad.ts';
+import { addGated } from './add-gated.ts';
 import { affine } from './affine.ts';
 import { attention } from './attention.ts';
 import { attentionGrad } from './attention-grad.ts';
@@ -15,6 +16,7 @@ import { avgPool2dGrad } from './avg-pool2d-grad.ts';
 import { activeTopK, biasActTopK } from './bias-act-top-k.ts';
 import { channelAffine } from './channel-affine.ts';
 import { channelSum } from './channel-sum.ts';
+import { choices } from './choices.ts';
 import { columnSum } from './column-sum.ts';
 import { columns } from './columns.ts';
 import { columnsGrad } from './columns-grad.ts';
@@ -33,6 +35,8 @@ import { edgeReadGrad } from './edge-read-grad.ts';
 import { edit } from './edit.ts';
 import { embed } from './embed.ts';
 import { embedGrad } from './embed-grad.ts';
+import { expert } from './expert.ts';
+import { gateGrad } from './gate-grad.ts';
 import { gatherRows } from './gather-rows.ts';
 import { gram } from './gram.ts';
 import { headLinear } from './head-linear.ts';
@@ -62,6 +66,8 @@ import { projectDot } from './project-dot.ts';
 import { repeat } from './repeat.ts';
 import { reshape } from './reshape.ts';
 import { rotary, rotate } from './rotary.ts';
+import { route } from './route.ts';
+import { routeGrad } from './route-grad.ts';
 import { scale } from './scale.ts';
 import { scatterRows } from './scatter-rows.ts';
 import { scores } from './scores.ts';
@@ -137,6 +143,12 @@ export const referenceKernels: { readonly [name in KernelName]: ReferenceKernel 
   scatter_rows: scatterRows,
   softmax_grad: softmaxGrad,
   top_k_mask: topKMask,
+  route,
+  route_grad: routeGrad,
+  choices,
+  add_gated: addGated,
+  gate_grad: gateGrad,
+  expert,
   vocab_statistics: vocabStatistics,
   where_nonzero: whereNonzero,
   bias_act_top_k: biasActTopK,
