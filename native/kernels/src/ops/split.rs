@@ -28,6 +28,11 @@ impl<'a, T> Rows<'a, T> {
         Rows { start: slice.as_mut_ptr(), len: slice.len(), width, owner: PhantomData }
     }
 
+    /// Where the first row begins, for those who write parts of rows and keep them apart themselves.
+    pub(crate) fn start(&self) -> *mut T {
+        self.start
+    }
+
     /// # Safety
     /// While the result lives nobody else takes any of these rows.
     #[allow(clippy::mut_from_ref)]
