@@ -48,31 +48,62 @@ per_isa! {
     fn norm_row(out: &mut [f32], row: &[f32], kind: Kind, eps: f32, w: Option<&[f32]>, b: Option<&[f32]>) -> f32 {
         let (mean, scale) = centred(row, kind, eps);
         // No entry is more than √width scales from the mean, and a row with NaN or ∞ has such a scale.
-        let mut smallest = Smallest::NONE;
-        let divisor = Divisor::new(scale);
-        if let Some(divisor) = divisor {
-            let (outs, out_rest) = out.as_chunks_mut::<LANES>();
-            let (rows, row_rest) = row.as_chunks::<LANES>();
-            for (out, row) in outs.iter_mut().zip(rows) {
-                for lane in 0..LANES {
-                    let centred = row[lane] - mean;
-                    smallest.see(lane, centred);
-                    out[lane] = divisor.divide(centred);
+        if let Some(divisor) = Divisor::new(scale) {
+            let smallest = match (w, b) {
+                (Some(w), Some(b)) => divided(out, row, mean, divisor, Some((w, b))),
+                _ => divided(out, row, mean, divisor, None),
+            };
+            if smallest.is_large_enough() {
+                if w.is_none() || b.is_none() {
+                    affine(out, w, b);
                 }
-            }
-            for (lane, (out, x)) in out_rest.iter_mut().zip(row_rest).enumerate() {
-                smallest.see(lane, x - mean);
-                *out = divisor.divide(x - mean);
+                return scale;
             }
         }
-        if divisor.is_none() || !smallest.is_large_enough() {
-            for (out, x) in out.iter_mut().zip(row) {
-                *out = (x - mean) / scale;
-            }
+        for (out, x) in out.iter_mut().zip(row) {
+            *out = (x - mean) / scale;
         }
         affine(out, w, b);
         scale
     }
+}
+
+/// out = (row − mean)/scale, with a gain and a shift where both are given. Gives the smallest dividend.
+#[inline(always)]
+fn divided(out: &mut [f32], row: &[f32], mean: f32, by: Divisor, gain: Option<(&[f32], &[f32])>) -> Smallest {
+    let mut smallest = Smallest::NONE;
+    let (outs, out_rest) = out.as_chunks_mut::<LANES>();
+    let (rows, row_rest) = row.as_chunks::<LANES>();
+    match gain {
+        Some((w, b)) => {
+            let ((ws, w_rest), (bs, b_rest)) = (w.as_chunks::<LANES>(), b.as_chunks::<LANES>());
+            for (((out, row), w), b) in outs.iter_mut().zip(rows).zip(ws).zip(bs) {
+                for lane in 0..LANES {
+                    let centred = row[lane] - mean;
+                    smallest.see(lane, centred);
+                    out[lane] = by.divide(centred).mul_add(w[lane], b[lane]);
+                }
+            }
+            for (lane, (((out, x), w), b)) in out_rest.iter_mut().zip(row_rest).zip(w_rest).zip(b_rest).enumerate() {
+                smallest.see(lane, x - mean);
+                *out = by.divide(x - mean).mul_add(*w, *b);
+            }
+        }
+        None => {
+            for (out, row) in outs.iter_mut().zip(rows) {
+                for lane in 0..LANES {
+                    let centred = row[lane] - mean;
+                    smallest.see(lane, centred);
+                    out[lane] = by.divide(centred);
+                }
+            }
+            for (lane, (out, x)) in out_rest.iter_mut().zip(row_rest).enumerate() {
+                smallest.see(lane, x - mean);
+                *out = by.divide(x - mean);
+            }
+        }
+    }
+    smallest
 }
 
 /// norm_scale, normalize and affine in one pass over each row, with the bits of the three. Exact.
