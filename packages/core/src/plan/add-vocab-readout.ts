@@ -91,7 +91,9 @@ function addReference(
   at: Pos,
 ): { readonly node: number; readonly externals: readonly ExternalInput[] } {
   const read = traceRead(rewrite, rewrite.source, { kind: 'logits', port: 'in' });
-  const stream = rewrite.node(read.stream);
+  // Edges into the logits change what this plan reads, not what the other run gave.
+  const found = rewrite.node(read.stream);
+  const stream = found.op === 'edge_read' ? rewrite.node(found.in[0] ?? -1) : found;
   const [site] = stream.sites;
   if (site === undefined) {
     throw new CircuitscopeError(

@@ -93,7 +93,7 @@ export function compile(request: CompileRequest): Compiled {
     );
   }
 
-  const given = request.fromBase ? giveUnchanged(rewrite, outputs, applied.changed) : [];
+  const given = request.fromBase ? giveUnchanged(rewrite, outputs, applied.changed, renamedParams) : [];
   const targets = gradients?.targets ?? 1;
   const { program, inputs } = lower(rewrite, outputs, {
     variants: variants.length,
@@ -172,13 +172,16 @@ function giveUnchanged(
   rewrite: GraphRewrite,
   outputs: readonly { readonly node: number }[],
   changed: readonly { readonly node: number }[],
+  renamedParams: ReadonlyMap<string, string>,
 ): number[] {
   const own = rewrite.source.nodes.length;
   const changing = new Set(changed.map(({ node }) => node));
+  const edited = new Set(renamedParams.values());
   const given = new Set<number>();
   const order = rewrite.order(outputs.map(({ node }) => node));
   for (const id of order) {
-    const { shape, in: inputs } = rewrite.node(id);
+    const { shape, params, in: inputs } = rewrite.node(id);
+    if (params.some((name) => name !== null && edited.has(name))) changing.add(id);
     if (shape[0] === 'rows' || inputs.some((input) => changing.has(input))) changing.add(id);
   }
   const visit = (id: number): void => {

@@ -21,11 +21,9 @@ export function editWeights(
   artefacts: ReadonlyMap<Hash, Tensor>,
 ): EditedWeights {
   if (edits.length === 0) return { weights, renamed: new Map() };
-  const byParam = new Map<string, WeightEdit[]>();
-  for (const edit of edits) byParam.set(edit.param, [...(byParam.get(edit.param) ?? []), edit]);
   const overlay = new Map(weights);
-  const renamed = new Map<string, string>();
-  for (const [name, list] of byParam) {
+  const renamed = editedNames(edits);
+  for (const [name, list] of byParam(edits)) {
     const param = graph.params.find((candidate) => candidate.name === name);
     if (!param) {
       const tied = weights.has(name) ? ' It is tied to another weight; edit that one (unembed.W_U).' : '';
@@ -41,11 +39,23 @@ export function editWeights(
     const original = findWeight(weights, name).read();
     const data = original instanceof Float64Array ? Float64Array.from(original) : Float32Array.from(original);
     for (const edit of list) applyEdit(data, param, edit, artefacts);
-    const edited = `${name}#${createHash('sha256').update(canonicalJson(list)).digest('hex').slice(0, 16)}`;
+    const edited = renamed.get(name) ?? name;
     overlay.set(edited, { name: edited, shape: param.shape, read: () => data });
-    renamed.set(name, edited);
   }
   return { weights: overlay, renamed };
+}
+
+/** Under which name each edited weight will stand. */
+export function editedNames(edits: readonly WeightEdit[]): ReadonlyMap<string, string> {
+  const named = [...byParam(edits)].map(([name, list]) => {
+    const digest = createHash('sha256').update(canonicalJson(list)).digest('hex');
+    return [name, `${name}#${digest.slice(0, 16)}`] as const;
+  });
+  return new Map(named);
+}
+
+function byParam(edits: readonly WeightEdit[]): ReadonlyMap<string, readonly WeightEdit[]> {
+  return Map.groupBy(edits, ({ param }) => param);
 }
 
 function applyEdit(data: Floats, param: GraphParam, edit: WeightEdit, artefacts: ReadonlyMap<Hash, Tensor>): void {

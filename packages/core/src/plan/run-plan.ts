@@ -1,4 +1,4 @@
-import { CircuitscopeError, type Hash, type Plan } from '@circuitscope/schema';
+import { CircuitscopeError, type Hash, type Intervention, type Plan } from '@circuitscope/schema';
 import { type Graph, hashGraph } from '../graph/index.ts';
 import type { Tensor } from '../tensor/index.ts';
 import { type BindContext, checkPrompt, type Prompt, textOf } from './bind.ts';
@@ -6,7 +6,8 @@ import { checkInputs } from './check-inputs.ts';
 import { Collector } from './collect-results.ts';
 import { type Compiled, compile, rowSizes } from './compile.ts';
 import { countProducts } from './count-products.ts';
-import { editWeights } from './edit-weights.ts';
+import { edgeStarts } from './edge-start.ts';
+import { editedNames, editWeights } from './edit-weights.ts';
 import type { ExecuteOptions, Executor } from './executor.ts';
 import { requireFixed } from './fix-positions.ts';
 import { groupVariants, type VariantGroup } from './group-variants.ts';
@@ -100,8 +101,9 @@ export async function runPlan(engine: Engine, plan: Plan, prompt: Prompt, option
     ...(threads ? { threads } : {}),
     ...(memoryBytes === undefined ? {} : { memoryBytes }),
   };
-  const shared = await shareSweep(engine, plan, all, limits);
+  const shared = await shareSweep(engine, plan, variants, all, limits);
   multiplyAdds += shared?.base.multiplyAdds ?? 0;
+  const starts = shared && shared.of.state.length > 0 ? edgeStarts(shared.of.graph, shared.base.values, all) : null;
   for (const group of shared?.groups ?? groupVariants(graph, variants)) {
     const edited = editWeights(graph, engine.weights, group.weightEdits, artefacts);
     const compiled =
@@ -116,8 +118,7 @@ export async function runPlan(engine: Engine, plan: Plan, prompt: Prompt, option
         dictionaries: options.dictionaries ?? new Map(),
       });
     const weights = compiled.weights.size > 0 ? new Map([...edited.weights, ...compiled.weights]) : edited.weights;
-    const firsts =
-      shared && shared.of.state.length > 0 ? group.changes.map((list) => firstPosition(list, plan, all)) : null;
+    const firsts = starts ? group.changes.map((list) => firstPosition(list, plan, all, starts)) : null;
     const buckets = firsts ? bucketsOf(firsts, batch, pos) : [{ past: 0, members: group.members.map((_, at) => at) }];
     for (const { past: from, members: bucket } of buckets) {
       const past = shared ? pastOf(shared.of, shared.base, from, batch) : undefined;
@@ -196,16 +197,26 @@ interface SharedSweep {
 async function shareSweep(
   engine: Engine,
   plan: Plan,
+  variants: readonly (readonly Intervention[])[],
   context: BindContext,
   limits: Pick<RunOptions, 'signal' | 'threads' | 'memoryBytes'>,
 ): Promise<SharedSweep | null> {
-  const of = sharedGraph(engine.graph, plan, context);
+  const of = plan.sweep ? sharedGraph(engine.graph, plan, variants, context) : null;
   if (!of) return null;
-  const groups = groupVariants(of.graph, plan.sweep ?? []);
+  const groups = groupVariants(of.graph, variants);
+  // One program without positions to share runs what its variants share once anyway.
+  if (groups.length < 2 && of.state.length === 0) return null;
+  const { readouts } = plan;
   const compiled = new Map(
     groups.map((group) => [
       group,
-      compile({ graph: of.graph, variants: group.changes, readouts: plan.readouts, fromBase: true }),
+      compile({
+        graph: of.graph,
+        variants: group.changes,
+        readouts,
+        renamedParams: editedNames(group.weightEdits),
+        fromBase: true,
+      }),
     ]),
   );
   const nodes = [...compiled.values()].flatMap(({ given }) => given);

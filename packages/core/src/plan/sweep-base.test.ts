@@ -1,8 +1,15 @@
-import type { Intervention, Pos, Readout, Scope } from '@circuitscope/schema';
+import {
+  CircuitscopeError,
+  type Intervention,
+  type Pos,
+  type Readout,
+  type Scope,
+  type Value,
+} from '@circuitscope/schema';
 import { describe, expect, test } from 'vitest';
 import type { Model } from '../architectures/index.ts';
-import { listSites } from '../graph/index.ts';
-import { Rng } from '../tensor/index.ts';
+import { decompose, edgesOf, listSites } from '../graph/index.ts';
+import { type Floats, Rng } from '../tensor/index.ts';
 import { chooseExecutor } from './choose-executor.ts';
 import { randomTokens, smallModelNames, smallModels } from './fixtures/small-models.ts';
 import { referenceExecutor } from './reference-executor.ts';
@@ -17,7 +24,13 @@ const ends = [8, 6, 7];
 /** Right-padded prompts, so that examples end at different positions. */
 const mask = ends.map((end) => Array.from({ length: LENGTH }, (_, at) => (at <= end ? 1 : 0)));
 const prompt = { tokens: randomTokens(5, BATCH, LENGTH), mask };
-const other = { tokens: randomTokens(6, BATCH, LENGTH), mask };
+/** Begins as the prompt does, so that what edges carry from it is nothing new at first. */
+const other = {
+  tokens: randomTokens(6, BATCH, LENGTH).map((row, at) =>
+    row.map((id, pos) => (pos < 3 ? (prompt.tokens[at]?.[pos] ?? id) : id)),
+  ),
+  mask,
+};
 const readouts: Readout[] = [
   { kind: 'logitDiff', at: { kind: 'last' }, answer: [1, 2, 3], wrong: [4, 5, 6] },
   { kind: 'topK', at: { kind: 'perExample', positions: ends }, k: 3 },
@@ -50,10 +63,56 @@ async function engineOf(model: Model, exact = false): Promise<Engine> {
   return { graph: model.graph, weights: model.weights, executor };
 }
 
+/** An edge that is cut, or carries what it does in the other run; none where the stream is no sum of what units write. */
+function randomEdges(model: Model, rng: Rng, count: number): Intervention[] {
+  const decomposition = decompose(model.graph);
+  if (!decomposition.exactSum) return [];
+  const edges = edgesOf(decomposition);
+  return Array.from({ length: count }, () => {
+    const edge = edges[rng.below(edges.length)];
+    if (!edge) throw new Error('a model without edges');
+    const value =
+      rng.below(4) === 0 ? ({ kind: 'const', value: 0 } as const) : ({ kind: 'run', name: 'other' } as const);
+    return { kind: 'edge', ...edge, value };
+  });
+}
+
+function randomWeightEdit(model: Model, rng: Rng): Intervention {
+  const { name } = model.graph.params[rng.below(model.graph.params.length)] ?? { name: '' };
+  return { kind: 'weight', param: name, op: 'scale', value: { kind: 'const', value: 0.75 } };
+}
+
+/** The numbers of each readout of one variant of a sweep, or of a plan alone. */
+function numbersOf(run: Run, variant = 0): unknown[] {
+  const count = run.variants ?? 1;
+  const part = <T extends Floats | Int32Array>(data: T): T =>
+    data.subarray((variant * data.length) / count, ((variant + 1) * data.length) / count) as T;
+  return run.results.map((result, at) =>
+    result.kind === 'topK' ? [part(result.values.data), part(result.indices.data)] : part(readoutTensor(run, at).data),
+  );
+}
+
 const rowsOf = (run: Run): unknown[] =>
   run.results.map((result, at) =>
     result.kind === 'topK' ? [result.values.data, result.indices.data] : readoutTensor(run, at).data,
   );
+
+/** Whether the changes make a plan: some readout can tell that they were made, and they do not contradict each other. */
+async function reaches(
+  engine: Engine,
+  reads: readonly Readout[],
+  interventions: readonly Intervention[],
+  runs: ReadonlyMap<string, Run>,
+): Promise<boolean> {
+  try {
+    await runPlan(engine, makePlan(engine.graph, { readouts: reads, interventions }), prompt, { runs });
+    return true;
+  } catch (error) {
+    if (error instanceof CircuitscopeError && (error.code === 'never_fires' || error.code === 'shared_norm'))
+      return false;
+    throw error;
+  }
+}
 
 describe('a sweep that reads single positions', () => {
   for (const name of smallModelNames) {
@@ -89,6 +148,85 @@ describe('a sweep that reads single positions', () => {
       }
     });
   }
+
+  const statistics: Readout[] = [
+    ...readouts,
+    { kind: 'rank', at: { kind: 'perExample', positions: ends }, answer: [7, 8, 9] },
+    { kind: 'entropy', at: { kind: 'last' } },
+    { kind: 'kl', at: { kind: 'last' }, run: 'other' },
+  ];
+  const wide: Readout[] = [
+    { kind: 'loss' },
+    { kind: 'capture', at: { site: 'blocks.0.hook_resid_post' } },
+    { kind: 'capture', at: { site: 'blocks.1.hook_resid_post', at: { kind: 'positions', positions: [4] } } },
+  ];
+  const makers: { readonly [what: string]: (model: Model, rng: Rng) => (Intervention | null)[] } = {
+    'edges from another run': (model, rng) =>
+      randomEdges(model, rng, 1 + rng.below(2)).map(
+        (edge) => ({ ...edge, value: { kind: 'run', name: 'other' } }) as Intervention,
+      ),
+    'edges of all kinds and writes': (model, rng) => [...randomEdges(model, rng, 1), randomChange(model, rng)],
+    'edited weights and writes': (model, rng) => [
+      randomWeightEdit(model, rng),
+      ...(rng.below(2) ? [randomChange(model, rng)] : []),
+    ],
+  };
+  for (const [what, make] of Object.entries(makers)) {
+    for (const name of smallModelNames) {
+      for (const [which, reads] of [
+        ['chosen places', statistics],
+        ['every place', wide],
+      ] as const) {
+        test(`${name}, ${what}, read at ${which}: has the bits of its variants run alone`, async () => {
+          const model = smallModels[name]();
+          const engine = await engineOf(model);
+          const known = new Set(listSites(model.graph).map(({ site }) => site));
+          const some = reads.filter((one) => one.kind !== 'capture' || known.has(one.at.site));
+          const captures = [...known].map((site) => ({ kind: 'capture' as const, at: { site } }));
+          const runs = new Map([
+            ['other', await runPlan(engine, makePlan(model.graph, { readouts: captures }), other)],
+          ]);
+          const rng = new Rng(13, `sweep-base ${what} ${name}`);
+          const lists = Array.from({ length: 25 }, () => make(model, rng).filter((one) => one !== null));
+          const fires = await Promise.all(lists.map((list) => reaches(engine, some, list, runs)));
+          const sweep = [[], ...lists.filter((list, at) => list.length > 0 && fires[at])];
+          const swept = await runPlan(engine, makePlan(model.graph, { readouts: some, sweep }), prompt, { runs });
+          for (const [variant, interventions] of sweep.entries()) {
+            const alone = await runPlan(engine, makePlan(model.graph, { readouts: some, interventions }), prompt, {
+              runs,
+            });
+            expect(numbersOf(swept, variant), JSON.stringify(interventions)).toEqual(numbersOf(alone));
+          }
+        });
+      }
+    }
+  }
+
+  test('edges from a prompt that begins alike are computed from where it differs', async () => {
+    const model = smallModels.gpt2();
+    const engine = await engineOf(model, true);
+    const [read] = readouts;
+    if (!read) throw new Error('no readout');
+    const late = { tokens: prompt.tokens.map((row) => row.map((id, at) => (at < 7 ? id : (id + 1) % 11))) };
+    const captures = listSites(model.graph).map(({ site }) => ({ kind: 'capture' as const, at: { site } }));
+    const runs = new Map([['other', await runPlan(engine, makePlan(model.graph, { readouts: captures }), late)]]);
+    const whole = { tokens: prompt.tokens };
+    const sweepOf = (value: Value): Intervention[][] =>
+      edgesOf(decompose(model.graph)).map((edge) => [{ kind: 'edge', ...edge, value }]);
+    const run = await runPlan(
+      engine,
+      makePlan(model.graph, { readouts: [read], sweep: sweepOf({ kind: 'run', name: 'other' }) }),
+      whole,
+      { runs },
+    );
+    const cut = await runPlan(
+      engine,
+      makePlan(model.graph, { readouts: [read], sweep: sweepOf({ kind: 'const', value: 0 }) }),
+      whole,
+    );
+    // Two of nine positions, and what keys and values of the others there are.
+    expect(run.multiplyAdds).toBeLessThan(0.4 * cut.multiplyAdds);
+  });
 
   test('computes neither what lies before its changes nor the model once per variant', async () => {
     const model = smallModels.gpt2();

@@ -1,9 +1,10 @@
-import { CircuitscopeError, type Intervention, type Plan } from '@circuitscope/schema';
+import { CircuitscopeError, type Intervention, type Plan, type Readout } from '@circuitscope/schema';
 import { type Graph, GraphRewrite, type GraphWithPast, withPast } from '../graph/index.ts';
 import type { Floats } from '../tensor/index.ts';
 import { type BindContext, resolvePositions } from './bind.ts';
 import { graphInput } from './compile.ts';
 import { countProducts } from './count-products.ts';
+import type { edgeStarts } from './edge-start.ts';
 import { lower } from './lower.ts';
 import { boundShape, programBytes, type Sizes } from './program.ts';
 import type { Engine, RunOptions } from './run-plan.ts';
@@ -29,18 +30,37 @@ const BASE_BYTES = 1 << 28;
 /** Variants that first change later positions are run together until they have so many rows. */
 const ROWS = 192;
 
-/** The graph that a sweep runs on if it can share: readouts at chosen positions, and changes of values alone. */
-export function sharedGraph(graph: Graph, plan: Plan, { prompt, source }: BindContext): SweepGraph | null {
-  const changes = plan.sweep?.flat() ?? [];
-  const plainChanges = changes.every(({ kind }) => kind === 'write' || kind === 'direction' || kind === 'freeze');
-  const plainReadouts = plan.readouts.every(
-    (readout) =>
-      (readout.kind === 'logitDiff' || readout.kind === 'topK') &&
-      readout.at.kind !== 'all' &&
-      readout.at.kind !== 'generated',
-  );
-  if ((plan.sweep?.length ?? 0) < 2 || plan.interventions.length > 0 || !plainChanges || !plainReadouts) return null;
+/** Readouts of chosen positions, which need no others. */
+type PlacedReadout = Extract<Readout, { kind: 'logitDiff' | 'topK' | 'entropy' | 'logProb' | 'rank' | 'kl' }>;
+/** Changes that say where they are. */
+type PlacedChange = Extract<Intervention, { kind: 'write' | 'direction' | 'freeze' }>;
+
+const placedReadouts: ReadonlySet<string> = new Set(['logitDiff', 'topK', 'entropy', 'logProb', 'rank', 'kl']);
+const placedChanges: ReadonlySet<string> = new Set(['write', 'direction', 'freeze']);
+const sharingChanges: ReadonlySet<string> = new Set([...placedChanges, 'edge', 'weight']);
+
+const isPlaced = (readout: Readout): readout is PlacedReadout => placedReadouts.has(readout.kind);
+const isPlacedChange = (change: Intervention): change is PlacedChange => placedChanges.has(change.kind);
+
+/**
+ * The graph that a sweep runs on if it can share. Positions are shared where all readouts name theirs and all changes do, or
+ * are edges that carry what another prompt gave; other edges and edited weights change every position, and share layers.
+ */
+export function sharedGraph(
+  graph: Graph,
+  plan: Plan,
+  variants: readonly (readonly Intervention[])[],
+  { prompt, source }: BindContext,
+): SweepGraph | null {
+  const changes = variants.flat();
+  const { readouts } = plan;
+  if (variants.length < 2 || changes.some(({ kind }) => !sharingChanges.has(kind))) return null;
+  if (readouts.some(({ kind }) => kind === 'gradient' || kind === 'latents')) return null;
   if (prompt.grows || prompt.images || source !== undefined) return null;
+  const placed = readouts.every((one) => isPlaced(one) && one.at.kind !== 'all' && one.at.kind !== 'generated');
+  const inPlaces = (change: Intervention): boolean =>
+    isPlacedChange(change) || (change.kind === 'edge' && change.value.kind === 'run');
+  if (!placed || !changes.every(inPlaces)) return { graph, state: [] };
   try {
     return withPast(graph);
   } catch (error) {
@@ -50,14 +70,18 @@ export function sharedGraph(graph: Graph, plan: Plan, { prompt, source }: BindCo
 }
 
 /** The first position at which a variant differs from the run without changes, or at which it is read. */
-export function firstPosition(changes: readonly Intervention[], plan: Plan, context: BindContext): number {
-  const places = changes.map((change) =>
-    change.kind === 'write' || change.kind === 'direction' || change.kind === 'freeze' ? change.at.at : undefined,
-  );
-  const reads = plan.readouts.map((readout) =>
-    readout.kind === 'logitDiff' || readout.kind === 'topK' ? readout.at : undefined,
-  );
-  let first = context.pos;
+export function firstPosition(
+  changes: readonly Intervention[],
+  { readouts }: Plan,
+  context: BindContext,
+  startOf: ReturnType<typeof edgeStarts>,
+): number {
+  const edges = changes.filter((change) => change.kind === 'edge');
+  const places = changes
+    .filter(({ kind }) => kind !== 'edge')
+    .map((change) => (isPlacedChange(change) ? change.at.at : undefined));
+  const reads = readouts.map((readout) => (isPlaced(readout) ? readout.at : undefined));
+  let first = edges.reduce((least, edge) => Math.min(least, startOf(edge)), context.pos);
   for (const at of [...places, ...reads]) {
     if (!at) return 0;
     for (let example = 0; example < context.batch; example++)
