@@ -88,6 +88,60 @@ describe('the dashboard in a browser', () => {
     await page.context().close();
   });
 
+  it('draws the last run of benchmarks, and what is chosen in it stands in the address', async () => {
+    const page = await open('/');
+    await page.getByRole('navigation', { name: 'Pages' }).getByRole('link', { name: 'Bench' }).click();
+    await page.waitForURL('**/bench');
+    expect(await page.title()).toBe('Bench · Circuitscope');
+    const roofline = page.getByRole('figure', { name: 'Roofline of A processor' });
+    const points = roofline.locator('svg[role="group"] circle:not(.ring)');
+    // With two threads: ours, and the one whose name would act.
+    expect(await points.count()).toBe(2);
+    expect(await page.locator('main').textContent()).toContain('1 file of results could not be read');
+    const hostile = page.getByRole('button', { name: HOSTILE });
+    await hostile.click();
+    await expect.poll(() => new URL(page.url()).searchParams.get('operation')).toBe(HOSTILE);
+    expect(await roofline.locator('text.label').allTextContents()).toEqual([HOSTILE]);
+    expect(await page.locator('main img, main script').count()).toBe(0);
+    await roofline.getByRole('button', { name: '1 thread' }).click();
+    await expect.poll(() => new URL(page.url()).searchParams.get('threads')).toBe('1');
+    await expect.poll(() => roofline.locator('circle.peer').count()).toBeGreaterThan(0);
+    await roofline.getByRole('application').focus();
+    await page.keyboard.press('ArrowLeft');
+    expect(await roofline.locator('.point').textContent()).toContain('sgemm-8 by circuitscope: 50 GFLOP/s');
+    await page.keyboard.press('Enter');
+    await expect.poll(() => new URL(page.url()).searchParams.get('operation')).toBe('sgemm-8');
+    const own = page.getByRole('row', { name: /^circuitscope/ });
+    expect(await own.textContent()).toMatch(/1 ms[\s\S]*50 %[\s\S]*2\.00[\s\S]*torch/);
+    await page.context().close();
+  });
+
+  it('lays two runs beside each other, without times where the machines differ', async () => {
+    const page = await open('/bench?threads=1&run=no-such-run&beside=../../etc/passwd');
+    expect(await page.getByLabel('Run').locator('option').count()).toBe(2);
+    expect(await page.getByRole('table', { name: 'Two runs beside each other' }).count()).toBe(0);
+    await page.getByLabel('Beside').selectOption('workspace/older.jsonl');
+    const table = page.getByRole('table', { name: 'Two runs beside each other' });
+    await table.waitFor();
+    expect(new URL(page.url()).searchParams.get('beside')).toBe('workspace/older.jsonl');
+    expect(await table.getByRole('row').count()).toBe(3);
+    expect(await table.getByRole('row', { name: /sgemm-8 circuitscope/ }).textContent()).toMatch(/25 %[\s\S]*50 %/);
+    expect(await page.locator('main').textContent()).toContain('The machines differ');
+    expect(await table.getByRole('columnheader', { name: 'Times faster' }).count()).toBe(0);
+    await page.context().close();
+  });
+
+  it.each([
+    [360, 'light'],
+    [1280, 'dark'],
+  ] as const)('keeps the page of benchmarks inside %i pixels', async (width, colorScheme) => {
+    const path = '/bench?threads=1&beside=workspace/older.jsonl';
+    const page = await open(path, { viewport: { width, height: 900 }, colorScheme });
+    await page.getByRole('table', { name: 'Two runs beside each other' }).waitFor();
+    expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(width);
+    await page.context().close();
+  });
+
   it('leads from the list to a circuit', async () => {
     const page = await open('/');
     expect(await page.locator('tbody tr').count()).toBe(3);
@@ -283,8 +337,10 @@ describe('the server', () => {
     const folder = mkdtempSync(join(tmpdir(), 'circuitscope-empty-'));
     const empty = await serve(folder);
     const page = await (await fetch(empty.url)).text();
+    const bench = await (await fetch(`${empty.url}/bench`)).text();
     await empty.stop();
     rmSync(folder, { recursive: true, force: true });
     expect(page).toContain('npm run demo');
+    expect(bench).toContain('bench kernels --roofs --keep');
   });
 });

@@ -13,6 +13,7 @@ import { type Circuit, Circuit as CircuitSchema, type Hash, mustParse } from '@c
 import { closeWorkspace, openWorkspace, putRecord, saveRun, storeLocked, storeOutcome } from '@circuitscope/workspace';
 import { openDecoder } from '@circuitscope/zoo';
 import fixture from './fixtures/circuit.json' with { type: 'json' };
+import { makeBenchRuns } from './make-bench-runs.ts';
 
 /** Text that would act if a page ever took it for markup. */
 export const HOSTILE = '<img src=x onerror="document.title=1"><script>document.title=2</script>';
@@ -99,5 +100,6 @@ export async function makeWorkspace(): Promise<TestWorkspace> {
   });
   for (const { outcome } of [act.claim, act.rival]) storeOutcome(workspace, outcome, at);
   closeWorkspace(workspace);
+  makeBenchRuns(folder, HOSTILE);
   return { folder, written, hostile, changed };
 }

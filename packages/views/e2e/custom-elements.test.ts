@@ -18,6 +18,8 @@ const FILES: Readonly<Record<string, { readonly path: string; readonly type: str
   '/': { path: join(here, 'embed.html'), type: 'text/html; charset=utf-8' },
   '/circuit-graph.js': { path: join(here, '../dist/circuit-graph.js'), type: 'text/javascript' },
   '/attention-pattern.js': { path: join(here, '../dist/attention-pattern.js'), type: 'text/javascript' },
+  '/bench-roofline.js': { path: join(here, '../dist/bench-roofline.js'), type: 'text/javascript' },
+  '/bench-table.js': { path: join(here, '../dist/bench-table.js'), type: 'text/javascript' },
 };
 
 let server: Server;
@@ -81,7 +83,7 @@ test('the graph is drawn from the JSON in the page, and nothing else is fetched'
   expect(await graph.locator('g.strong path:not(.casing)').count()).toBe(3);
   const box = await graph.locator('svg[role="group"]').boundingBox();
   expect(box?.height).toBeGreaterThan(300);
-  expect(requests).toEqual(['/', '/circuit-graph.js', '/attention-pattern.js']);
+  expect(requests).toEqual(['/', ...Object.keys(FILES).filter((path) => path !== '/')]);
   expect(errors).toEqual([]);
 });
 
@@ -137,6 +139,25 @@ test('the attention pattern is painted and walked by keys', async () => {
       return [0, 1, 2].map((key) => context.getImageData((key + 0.5) * third, 2.5 * third, 1, 1).data[3]);
     });
   expect(painted).toEqual([64, 191, 0]);
+});
+
+test('a benchmark is drawn and tabled from the same JSON, and its names stay text', async () => {
+  const roofline = page.locator('bench-roofline');
+  await roofline.locator('circle.own').first().waitFor();
+  expect(await roofline.locator('svg[role="group"] circle').count()).toBe(2);
+  expect(
+    await page
+      .locator('bench-table')
+      .getByRole('row', { name: /^torch 2\.9/ })
+      .textContent(),
+  ).toContain('2 ms');
+  await page.locator('bench-table').getByRole('button', { name: HOSTILE }).click();
+  expect(await page.locator('bench-roofline img, bench-table img').count()).toBe(0);
+  await roofline.getByRole('application').focus();
+  await page.keyboard.press('ArrowRight');
+  expect(await roofline.locator('.point').textContent()).toMatch(/by torch 2\.9: 25 GFLOP\/s at 100 FLOP a byte, 25 %/);
+  expect(await page.evaluate(() => Reflect.get(globalThis, 'pwned'))).toBeUndefined();
+  expect(errors).toEqual([]);
 });
 
 test('the theme of the page reaches both elements, and repaints the canvas', async () => {

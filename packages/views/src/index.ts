@@ -1,6 +1,9 @@
 export { default as AttentionPattern } from './attention-pattern/AttentionPattern.svelte';
 export type { AttentionHead, PatternValues } from './attention-pattern/pattern.ts';
 export type { PatternCell } from './attention-pattern/state.svelte.ts';
+export { default as BenchRoofline } from './bench-roofline/BenchRoofline.svelte';
+export { type BenchRecord, threadsOf } from './bench-roofline/roofline.ts';
+export { default as BenchTable } from './bench-table/BenchTable.svelte';
 export { default as CircuitGraph } from './circuit-graph/CircuitGraph.svelte';
 export type { CircuitGraphExport } from './circuit-graph/export-view.ts';
 export type { CircuitTarget, LiveEffect } from './circuit-graph/target.ts';

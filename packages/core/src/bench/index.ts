@@ -3,7 +3,7 @@ export type { Contender, Prepared, Setting } from './contender.ts';
 export { asBf16, type BenchEntries, benchData, benchEntries } from './data.ts';
 export { exportBencher, exportGithub } from './export-results.ts';
 export { type InterleaveOptions, interleave, type Played, type Player, type Watch } from './interleave.ts';
-export { joinSections } from './join-sections.ts';
+export { type JoinedRun, joinSections } from './join-sections.ts';
 export { currentLoad, machineFacts, steeringVariables } from './machine.ts';
 export { CLOCK_DRIFT, clockNow, measureMachine, memoryBandwidth, peakOf } from './measure-machine.ts';
 export type { Accuracy, BenchOperation, OutputRow } from './operation.ts';

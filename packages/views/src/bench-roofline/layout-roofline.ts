@@ -121,8 +121,12 @@ export function layoutRoofline(roofline: Roofline, { width, height, operation }:
     ],
     size,
   );
+  // From cold caches they are named where there are no others: the same names twice in one column would cover it.
+  const isHotToo = points.some((point) => point.operation === operation && point.regime === 'hot');
+  const isChosen = (point: RooflinePoint): boolean =>
+    point.operation === operation && (point.regime === 'hot' || !isHotToo);
   const placed = points.map((point): PlacedPoint => {
-    const isNamed = operation === undefined ? isNamedAmong(point, points) : point.operation === operation;
+    const isNamed = operation === undefined ? isNamedAmong(point, points) : isChosen(point);
     return { ...point, x: rounded(x.place(point.intensity)), y: rounded(y.place(point.flops)), isNamed };
   });
   const wanted = placed
@@ -155,8 +159,11 @@ function isNamedAmong(point: RooflinePoint, points: readonly RooflinePoint[]): b
   return point === (own ?? same.reduce((best, other) => (other.flops > best.flops ? other : best)));
 }
 
-const nameOf = ({ operation, implementation, regime }: RooflinePoint, chosen: string | undefined): string =>
-  `${chosen === undefined ? operation : implementation}${regime === 'cold' ? ', cold' : ''}`;
+/** Of a chosen operation who ran it, ours by what sets it apart from the kernel alone. */
+function nameOf({ operation, implementation, regime }: RooflinePoint, chosen: string | undefined): string {
+  const name = chosen === undefined ? operation : implementation.replace(/^circuitscope(?:, | (?=from))/, '');
+  return `${name}${regime === 'cold' ? ', cold' : ''}`;
+}
 
 interface Place {
   readonly x: Scale;

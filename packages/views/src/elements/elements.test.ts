@@ -1,8 +1,12 @@
 import { tick } from 'svelte';
 import { afterEach, expect, test, vi } from 'vitest';
+import { benchRecord } from '../fixtures/bench-record.ts';
 import { inductionCircuit } from '../fixtures/induction-circuit.ts';
 import { inductionHeads, inductionTokens } from '../fixtures/induction-pattern.ts';
 import './attention-pattern.ts';
+import { readBenchRecord } from './bench-record.ts';
+import { BenchRooflineElement } from './bench-roofline.ts';
+import './bench-table.ts';
 import { CircuitGraphElement } from './circuit-graph.ts';
 import { readPatternRecord } from './pattern-record.ts';
 
@@ -97,5 +101,53 @@ test.each([
   [{ tokens: Array.from({ length: 2000 }, () => 'a'), heads: [] }, '2000 tokens'],
 ])('an attention pattern that is none is refused (%#)', (value, part) => {
   const read = readPatternRecord(value);
+  expect(read.ok ? '' : read.problem).toContain(part);
+});
+
+const benchDocument = {
+  run: {
+    kind: 'bench_run',
+    version: 1,
+    startedAt: '2026-01-31T12:00:00.000Z',
+    tool: { version: '0.1.0' },
+    machine: benchRecord.machine,
+    before: {},
+    seed: 0,
+    rounds: 12,
+    command: ['circuitscope', 'bench', 'kernels'],
+  },
+  results: benchRecord.results,
+};
+
+test('a benchmark comes as the command line prints it, into the picture and into the table', async () => {
+  const roofline = place('bench-roofline', (element) =>
+    element.setAttribute('data-bench', JSON.stringify(benchDocument)),
+  );
+  const table = place('bench-table', (element) => element.setAttribute('data-bench', JSON.stringify(benchDocument)));
+  await tick();
+  expect(inside(roofline, '.title p')?.textContent).toBe('A processor');
+  expect(inside(table, 'tbody button')?.textContent?.trim()).toBe('sgemm-512');
+  if (!(roofline instanceof BenchRooflineElement)) throw new Error('not defined');
+  const heard = vi.fn();
+  document.addEventListener('bench-operation', (event) => {
+    if (event instanceof CustomEvent) heard(event.detail);
+  });
+  inside(table, 'tbody button')?.dispatchEvent(new MouseEvent('click', { bubbles: true, composed: true }));
+  expect(heard.mock.calls).toEqual([['sgemm-512']]);
+  roofline.threads = 1;
+  roofline.operation = 'sgemm-512';
+  await tick();
+  const labels = [...(roofline.shadowRoot?.querySelectorAll('text.label') ?? [])].map(({ textContent }) => textContent);
+  expect(labels.sort()).toEqual(['circuitscope', 'gemm', 'packing', 'torch']);
+});
+
+test.each([
+  [null, '"run"'],
+  [{ ...benchDocument, results: {} }, '"results" should be a list'],
+  [{ ...benchDocument, results: [{ ...benchRecord.results[0], flops: -1 }] }, '"results[0]", at flops'],
+  [{ ...benchDocument, run: { ...benchDocument.run, rounds: 'many' } }, '"run", at rounds'],
+  [{ ...benchDocument, results: Array.from({ length: 5000 }, () => benchRecord.results[0]) }, '5000 results'],
+])('a benchmark that is none is refused (%#)', (value, part) => {
+  const read = readBenchRecord(value);
   expect(read.ok ? '' : read.problem).toContain(part);
 });
