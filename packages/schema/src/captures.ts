@@ -9,6 +9,22 @@ import { Site } from './site.ts';
 export const CorpusPlace = record({ document: index, token: index });
 export type CorpusPlace = z.infer<typeof CorpusPlace>;
 
+/** What a corpus is, and how it was read. */
+export const CorpusRef = record({
+  /** Without folders: the file may have moved. */
+  file: text,
+  format: z.enum(['text', 'jsonl', 'npy', 'bin', 'parquet']),
+  bytes: index,
+  /** Of its first and last mebibyte. */
+  ends: Hash,
+  field: text,
+  tokenBytes: z.union([z.literal(2), z.literal(4)]),
+});
+export type CorpusRef = z.infer<typeof CorpusRef>;
+
+/** Whether each document begins with the token that marks a beginning: as its vocabulary says, always, or never. */
+export const BosRule = z.enum(['auto', 'always', 'never']);
+
 /**
  * The manifest of a folder of activations: each shard is a safetensors file with `tokens`, `document` and `position` [n] and
  * every site [n, …], one row a token. It is written after each shard, so that an interrupted capture goes on from `next`.
@@ -19,21 +35,11 @@ export const Captures = record({
   model: ModelRef,
   /** Changes whenever a kernel's bits do. */
   numericsVersion: name,
-  corpus: record({
-    /** Without folders: the file may have moved. */
-    file: text,
-    format: z.enum(['text', 'jsonl', 'npy', 'bin', 'parquet']),
-    bytes: index,
-    /** Of its first and last mebibyte. */
-    ends: Hash,
-    field: text,
-    tokenBytes: z.union([z.literal(2), z.literal(4)]),
-  }),
+  corpus: CorpusRef,
   sites: list(record({ site: Site, shape: list(index, 4) }), 4096),
   /** The longest row of tokens; documents are cut into rows. */
   length: index,
-  /** Whether each document begins with the token that marks a beginning: as its vocabulary says, always, or never. */
-  bos: z.enum(['auto', 'always', 'never']),
+  bos: BosRule,
   /** No more tokens than this are captured; absent limits are the largest whole number. */
   limit: index,
   shardBytes: index,

@@ -24,6 +24,7 @@ export * from './intervention.ts';
 export * from './issue.ts';
 export * from './json.ts';
 export * from './json-schema.ts';
+export * from './latent-statistics.ts';
 export * from './model.ts';
 export * from './open-record.ts';
 export * from './parse.ts';

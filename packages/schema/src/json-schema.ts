@@ -19,6 +19,7 @@ import { LedgerEntry } from './hypothesis-ledger.ts';
 import { HypothesisOutcome } from './hypothesis-outcome.ts';
 import { Intervention } from './intervention.ts';
 import { Json } from './json.ts';
+import { LatentStatistics } from './latent-statistics.ts';
 import { ModelRef } from './model.ts';
 import { Patching } from './patching.ts';
 import { Plan } from './plan.ts';
@@ -53,6 +54,7 @@ const RECORDS = {
   hypothesis: Hypothesis,
   hypothesis_outcome: HypothesisOutcome,
   intervention: Intervention,
+  latent_statistics: LatentStatistics,
   ledger_entry: LedgerEntry,
   model: ModelRef,
   patching: Patching,

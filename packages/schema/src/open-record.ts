@@ -12,6 +12,7 @@ import { type Comparison, parseComparison } from './comparison.ts';
 import { type Hypothesis, parseHypothesis } from './hypothesis.ts';
 import { type LedgerEntry, parseLedgerEntry } from './hypothesis-ledger.ts';
 import { type HypothesisOutcome, parseHypothesisOutcome } from './hypothesis-outcome.ts';
+import { type LatentStatistics, parseLatentStatistics } from './latent-statistics.ts';
 import type { Parsed } from './parse.ts';
 import { type Patching, parsePatching } from './patching.ts';
 import { type Plan, parsePlan } from './plan.ts';
@@ -31,6 +32,7 @@ export type StoredRecord =
   | ZooCheck
   | Hypothesis
   | HypothesisOutcome
+  | LatentStatistics
   | LedgerEntry
   | Patching
   | Plan
@@ -48,6 +50,7 @@ const PARSERS = {
   zoo_check: parseZooCheck,
   hypothesis: parseHypothesis,
   hypothesis_outcome: parseHypothesisOutcome,
+  latent_statistics: parseLatentStatistics,
   ledger_entry: parseLedgerEntry,
   patching: parsePatching,
   plan: parsePlan,

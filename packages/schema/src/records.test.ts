@@ -52,7 +52,7 @@ test.each([null, undefined, 3, [], {}, { kind: 'toString' }, { kind: 'model' }])
       {
         path: 'kind',
         message:
-          'expected one of bench_run, bench_result, bench_end, captures, circuit, comparison, zoo_check, hypothesis, hypothesis_outcome, ledger_entry, patching, plan, report, run, task',
+          'expected one of bench_run, bench_result, bench_end, captures, circuit, comparison, zoo_check, hypothesis, hypothesis_outcome, latent_statistics, ledger_entry, patching, plan, report, run, task',
       },
     ],
   });

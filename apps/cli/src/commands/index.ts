@@ -7,6 +7,7 @@ import { discover } from './circuit/discover.ts';
 import { validate } from './circuit/validate.ts';
 import { weights } from './circuit/weights.ts';
 import { demo } from './demo.ts';
+import { stats } from './dictionary/stats.ts';
 import { heads } from './features/heads.ts';
 import { latents } from './features/latents.ts';
 import { project } from './features/project.ts';
@@ -40,6 +41,7 @@ export const tree: Tree = {
   demo,
   model: group('look into a model and run it', { inspect, convert, sites, run, generate, patch, lens, attribute }),
   features: group('what a model represents, and where', { heads, project, latents }),
+  dictionary: group('sparse dictionaries over a corpus', { stats }),
   circuit: group('which parts carry a behaviour, and the proof', {
     discover,
     validate,

@@ -1,5 +1,5 @@
 import { type Graph, GraphBuilder, GraphRewrite } from '../graph/index.ts';
-import type { Executor, Weight, Weights } from '../plan/index.ts';
+import type { Executor, LatentRows, Weight, Weights } from '../plan/index.ts';
 import { lower } from '../plan/lower.ts';
 import { type Tensor, tensor } from '../tensor/index.ts';
 import { DictionaryNodes } from './add-dictionary.ts';
@@ -26,6 +26,37 @@ export function dictionaryGraph(dictionary: Dictionary, heads = 1): DictionaryGr
   builder.name(reconstruction, 'hook_sae_recons');
   for (const [name, { shape }] of nodes.used) builder.param(name, shape);
   return { graph: builder.build(reconstruction), weights: new Map<string, Weight>(nodes.used) };
+}
+
+/**
+ * The active latents of activations [rows, dIn], or [rows, heads, width] where the dictionary reads heads, as sparse rows; all
+ * latents of a row are never held where the dictionary's kind allows.
+ * @param perRow active latents of a row that there is room for, on average; by default all
+ * @throws CircuitscopeError `capacity` where more are active
+ */
+export async function activeLatents(
+  dictionary: Dictionary,
+  x: Tensor,
+  executor: Executor,
+  perRow = dictionary.latents,
+): Promise<LatentRows> {
+  const [rows = 0, ...inner] = x.shape;
+  const builder = new GraphBuilder();
+  const sizes = dictionary.heads ? inner : [dictionary.dIn];
+  const input = builder.input('x', { shape: ['batch', 'pos', ...sizes], dtype: 'f32' });
+  const nodes = new DictionaryNodes(builder, dictionary, { id: input, inner: sizes }, '');
+  const latents = builder.add('active_csr', [nodes.read()], { attrs: { entries: 'entries', rowStarts: 'rowStarts' } });
+  for (const [name, { shape }] of nodes.used) builder.param(name, shape);
+  const { program } = lower(new GraphRewrite(builder.build(latents)), [{ name: 'f', node: latents }], { variants: 1 });
+  const made = await executor.execute(program, new Map<string, Weight>(nodes.used), {
+    sizes: { batch: rows, pos: 1, entries: rows * perRow, rowStarts: rows + 1 },
+    inputs: { x: x.data },
+  });
+  const { f, 'f.indices': indices, 'f.rowStart': rowStart } = made;
+  if (!f || f instanceof Int32Array || !(indices instanceof Int32Array) || !(rowStart instanceof Int32Array))
+    throw new Error('no sparse rows');
+  const used = rowStart[rows] ?? 0;
+  return { kind: 'latents', shape: [rows], rowStart, latents: indices.slice(0, used), values: f.slice(0, used) };
 }
 
 export interface DictionaryValues {

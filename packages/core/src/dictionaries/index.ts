@@ -6,8 +6,15 @@ export {
   type Encoder,
   makeDictionary,
 } from './dictionary.ts';
-export { applyDictionary, type DictionaryGraph, type DictionaryValues, dictionaryGraph } from './dictionary-graph.ts';
+export {
+  activeLatents,
+  applyDictionary,
+  type DictionaryGraph,
+  type DictionaryValues,
+  dictionaryGraph,
+} from './dictionary-graph.ts';
 export { latentReader } from './latent-reader.ts';
+export { type LatentExample, LatentStatistics, type LatentSummary, latentEdges } from './latent-statistics.ts';
 export { type MemoryDictionarySpec, memoryDictionary } from './memory-dictionary.ts';
 export { openDictionary } from './open-dictionary.ts';
 export {
@@ -18,6 +25,7 @@ export {
   type LatentReading,
   readLatents,
 } from './read-latents.ts';
+export { readSite } from './read-site.ts';
 export { type SpliceError, spliceSites } from './splice.ts';
 export { spliceCrossLayer } from './splice-cross-layer.ts';
 export { type ReplaceOptions, replaceMlp, type SpliceOptions, spliceDictionary } from './splice-dictionary.ts';

@@ -7,6 +7,7 @@ import { findSite } from '../graph/index.ts';
 import { type Engine, makePlan, type RunOptions, readoutTensor, runPlan } from '../plan/index.ts';
 import type { Bos, Corpus } from '../tokens/index.ts';
 import { openCaptures, saveManifest } from './captures-folder.ts';
+import { type CorpusBatch, type CorpusRow, corpusBatches, requireContext } from './corpus-batches.ts';
 import { numericsVersion } from './versions.ts';
 
 // Activations of a corpus, row by row into files of a bounded size. What a file holds depends on the corpus and the settings
@@ -46,17 +47,7 @@ export interface CaptureProgress {
 export async function captureCorpus(engine: Engine, model: Model, options: CaptureCorpusOptions): Promise<Captures> {
   const { corpus, folder, length, limit = Number.MAX_SAFE_INTEGER, shardBytes = 1 << 28, batchTokens = 4096 } = options;
   const { onProgress, signal, threads, memoryBytes } = options;
-  if (length > model.spec.context) {
-    throw new CircuitscopeError(
-      'too_long',
-      `Rows of ${length} tokens are longer than the context of ${model.spec.context}.`,
-      {
-        at: 'length',
-        expected: `at most ${model.spec.context}`,
-        got: String(length),
-      },
-    );
-  }
+  requireContext(model, length);
   const sites = options.sites.map((site) => ({ site, shape: perToken(engine, site) }));
   const fresh: Captures = {
     kind: 'captures',
@@ -113,14 +104,7 @@ export async function captureCorpus(engine: Engine, model: Model, options: Captu
     ...(threads ? { threads } : {}),
     ...(memoryBytes ? { memoryBytes } : {}),
   };
-  const flush = async (rows: readonly Row[]): Promise<void> => {
-    if (rows.length === 0) return;
-    const longest = Math.max(...rows.map(({ tokens }) => tokens.length));
-    const padded = (value: (at: number) => number): number[] => Array.from({ length: longest }, (_, at) => value(at));
-    const prompt = {
-      tokens: rows.map(({ tokens }) => padded((at) => tokens[at] ?? 0)),
-      mask: rows.map(({ tokens }) => padded((at) => (at < tokens.length ? 1 : 0))),
-    };
+  const flush = async ({ rows, longest, prompt }: CorpusBatch): Promise<void> => {
     const run = await runPlan(engine, plan, prompt, settings);
     for (const [index, row] of rows.entries()) {
       shard.add(row, (site) => {
@@ -139,48 +123,16 @@ export async function captureCorpus(engine: Engine, model: Model, options: Captu
       share: Math.max(share, limit < Number.MAX_SAFE_INTEGER ? tokens / limit : 0),
     });
   };
-  let waiting: Row[] = [];
-  let planned = manifest.tokens;
   let end: CorpusPlace = manifest.next;
-  for await (const row of rowsOf(corpus, manifest.next, length)) {
+  const { tokens: done, next: start } = manifest;
+  for await (const batch of corpusBatches(corpus, { start, done, limit, length, batchTokens })) {
     signal?.throwIfAborted();
-    if (planned >= limit) break;
-    const room = limit - planned;
-    const tokens = row.tokens.length > room ? row.tokens.slice(0, room) : row.tokens;
-    const next = tokens === row.tokens ? row.next : { document: row.document, token: row.from + tokens.length };
-    planned += tokens.length;
-    end = next;
-    const longest = Math.max(tokens.length, ...waiting.map((one) => one.tokens.length));
-    if (waiting.length > 0 && longest * (waiting.length + 1) > batchTokens) {
-      await flush(waiting);
-      waiting = [];
-    }
-    waiting.push({ ...row, tokens, next });
+    await flush(batch);
+    end = batch.rows.at(-1)?.next ?? end;
   }
-  await flush(waiting);
   share = 1;
   await close(true, end);
   return manifest;
-}
-
-interface Row {
-  readonly tokens: readonly number[];
-  readonly document: number;
-  /** Of its first token, in the document. */
-  readonly from: number;
-  readonly next: CorpusPlace;
-  readonly share: number;
-}
-
-async function* rowsOf(corpus: Corpus, start: CorpusPlace, length: number): AsyncGenerator<Row> {
-  for await (const { index, share, tokens: read } of corpus.documents(start.document)) {
-    const tokens = read();
-    for (let from = index === start.document ? start.token : 0; from < tokens.length; from += length) {
-      const end = from + length;
-      const next = end < tokens.length ? { document: index, token: end } : { document: index + 1, token: 0 };
-      yield { tokens: tokens.slice(from, end), document: index, from, next, share };
-    }
-  }
 }
 
 /** Sizes of a site behind batch and position. @throws CircuitscopeError `bad_site` */
@@ -222,7 +174,7 @@ class Shard {
     this.bytes = 0;
   }
 
-  add({ tokens, document, from }: Row, values: (site: number) => Float32Array): void {
+  add({ tokens, document, from }: CorpusRow, values: (site: number) => Float32Array): void {
     tokens.forEach((id, at) => {
       this.#tokens.push(id);
       this.#documents.push(document);

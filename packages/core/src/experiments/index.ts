@@ -33,6 +33,11 @@ export {
   type InductionHypothesesOptions,
   inductionHypotheses,
 } from './induction-hypotheses.ts';
+export {
+  type CollectedStatistics,
+  collectLatentStatistics,
+  type LatentStatisticsOptions,
+} from './latent-statistics.ts';
 export { type PatchTaskOptions, patchTask } from './patch-task.ts';
 export { type HypothesisAct, type HypothesisActOptions, runHypothesisAct } from './run-hypothesis-act.ts';
 export { runUniversalityAct, type UniversalityActOptions } from './run-universality-act.ts';
