@@ -28,7 +28,10 @@ export const promptParts = {
     'position ids; as --tokens (default: counted from the first real one)',
     (given, name) => parseRows(given, name),
   ),
-  images: text('FILE', 'images in place of tokens: .npy, or the tensor images of a safetensors file'),
+  images: text(
+    'FILE',
+    'images in place of tokens: .npy, the tensor images of a safetensors file, a .png or .jpg between 0 and 1',
+  ),
 };
 
 export const tokenizer = text('PATH', 'tokenizer file (default: the one beside the model)');

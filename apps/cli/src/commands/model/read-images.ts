@@ -3,16 +3,21 @@ import { imagePrompt, type Prompt } from '@circuitscope/core/plan';
 import type { Tensor } from '@circuitscope/core/tensor';
 import { CircuitscopeError } from '@circuitscope/schema';
 import { flagOf } from '../../options/index.ts';
+import { decodePicture, pictureEndings } from './decode-picture.ts';
 
 /** Images of a call: more entries than this are a mistake, or a job for several calls. */
 const MOST_ENTRIES = 1 << 28;
 
 /**
- * Images [batch, channels, height, width]: an .npy array, or the tensor `images` of a safetensors file; three sizes are one
- * image.
+ * Images [batch, channels, height, width]: an .npy array, the tensor `images` of a safetensors file, three sizes being
+ * one image; or a PNG or JPEG picture, its entries between 0 and 1.
  * @throws CircuitscopeError `bad_images`, and whatever reading the file throws
  */
 export function readImages(path: string): Tensor {
+  if (pictureEndings.some((ending) => path.toLowerCase().endsWith(ending))) {
+    const { shape, data } = decodePicture(path);
+    return { shape: [1, ...shape], data };
+  }
   const stored = storedImages(path);
   const shape = stored.shape.length === 3 ? [1, ...stored.shape] : stored.shape;
   const entries = shape.reduce((a, b) => a * b, 1);
