@@ -11,6 +11,17 @@ export const meta = {
   text: (key: string, value: string): Meta => [key, 8, text(value)],
   u32: (key: string, value: number): Meta => [key, 4, u32(value)],
   f32: (key: string, value: number): Meta => [key, 6, [...new Uint8Array(Float32Array.of(value).buffer)]],
+  flag: (key: string, value: boolean): Meta => [key, 7, [value ? 1 : 0]],
+  i32s: (key: string, values: readonly number[]): Meta => [
+    key,
+    9,
+    [...u32(5), ...u64(values.length), ...values.flatMap((value) => u32(value))],
+  ],
+  f32s: (key: string, values: readonly number[]): Meta => [
+    key,
+    9,
+    [...u32(6), ...u64(values.length), ...new Uint8Array(Float32Array.from(values).buffer)],
+  ],
   texts: (key: string, values: readonly string[]): Meta => [
     key,
     9,

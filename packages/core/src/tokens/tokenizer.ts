@@ -8,7 +8,7 @@ export type Bos = 'auto' | 'always' | 'never';
 
 /** Text to token ids and back, for one vocabulary. */
 export interface Tokenizer {
-  readonly kind: 'llama2c' | 'huggingface' | 'words';
+  readonly kind: 'llama2c' | 'huggingface' | 'sentencepiece' | 'words';
   /** Ids run from 0 to size − 1. */
   readonly size: number;
   /** The token that begins a text, null where the vocabulary has none. */

@@ -5,6 +5,7 @@ import { fileSource, type GgufValue, readGguf } from '../checkpoints/index.ts';
 import { parseJson } from '../checkpoints/parse-json.ts';
 import { readWhole } from '../checkpoints/read-bytes.ts';
 import { huggingFaceTokenizer } from './hugging-face-tokenizer.ts';
+import { sentencePieceTokenizer } from './sentencepiece-tokenizer.ts';
 import { bosNamedBeside, settingBeside } from './special-tokens.ts';
 import type { Tokenizer } from './tokenizer.ts';
 
@@ -74,14 +75,15 @@ export function openWordPieces(path: string): Tokenizer {
 }
 
 /**
- * The vocabulary in a GGUF file's metadata, of the byte-level kind (`tokenizer.ggml.model` gpt2): GPT-2, Pythia, Llama 3, Qwen 2
- * by their splits. BOS comes first with `auto` if the file says so.
+ * The vocabulary in a GGUF file's metadata: SentencePiece with merges by score (`tokenizer.ggml.model` llama), or of the
+ * byte-level kind (gpt2): GPT-2, Pythia, Llama 3, Qwen 2 by their splits. BOS comes first with `auto` if the file says so.
  */
 export function openGgufTokenizer(path: string): Tokenizer {
   const { metadata } = readGguf(fileSource(path));
   const value = (key: string): GgufValue | undefined => metadata.get(`tokenizer.ggml.${key}`);
   const at = `${path}: tokenizer.ggml`;
   const model = value('model');
+  if (model === 'llama') return openGgufPieces(value, at);
   if (model !== 'gpt2') {
     const kind = String(model ?? 'none').slice(0, 40);
     throw new CircuitscopeError(
@@ -89,7 +91,7 @@ export function openGgufTokenizer(path: string): Tokenizer {
       `${at} is of the kind ${kind}; give a tokenizer.json, or token ids.`,
       {
         at,
-        expected: 'gpt2 (byte-level)',
+        expected: 'gpt2 (byte-level) or llama (SentencePiece)',
         got: kind,
       },
     );
@@ -115,6 +117,43 @@ export function openGgufTokenizer(path: string): Tokenizer {
   const bosName = typeof bos === 'number' ? tokens[bos] : undefined;
   const first = value('add_bos_token') === true ? bosName : undefined;
   return huggingFaceTokenizer({ ...byteLevel(vocab, merges, split, first), added_tokens: added }, path, bosName);
+}
+
+/** SentencePiece as llama.cpp writes it; where it says nothing, BOS comes first and a space before the text. */
+function openGgufPieces(value: (key: string) => GgufValue | undefined, at: string): Tokenizer {
+  const pieces = texts(value('tokens'), `${at}.tokens`);
+  const { length } = pieces;
+  const scores = numbers(value('scores'), length, `${at}.scores`);
+  const types = numbers(value('token_type'), length, `${at}.token_type`);
+  const id = (key: string, usual: number): number | null => {
+    const given = value(`${key}_token_id`) ?? usual;
+    if (typeof given === 'number' && Number.isInteger(given) && given >= 0 && given < length) return given;
+    if (value(`${key}_token_id`) === undefined) return null;
+    throw bad(`${at}.${key}_token_id`, 'it is no id of the vocabulary', `0 to ${length - 1}`);
+  };
+  const flag = (key: string, usual: boolean): boolean => {
+    const given = value(key) ?? usual;
+    if (typeof given === 'boolean') return given;
+    throw bad(`${at}.${key}`, 'it is no flag', 'true or false');
+  };
+  const [bosId, eosId] = [id('bos', 1), id('eos', 2)];
+  const adds = { bos: flag('add_bos_token', true) && bosId !== null, eos: flag('add_eos_token', false) };
+  // Kinds: 1 normal, 2 unknown, 3 control, 4 user-defined, 5 unused, 6 byte.
+  const known = ['normal', 'unknown', 'control', 'literal', 'normal', 'byte'] as const;
+  const kinds = types.map((type, token) => {
+    const kind = known[type - 1];
+    if (kind) return kind;
+    throw bad(`${at}.token_type`, `token ${token} is of the kind ${type}`, '1 to 6');
+  });
+  const spacePrefix = flag('add_space_prefix', true);
+  return sentencePieceTokenizer({ pieces, scores, kinds, bosId, eosId, adds, spacePrefix }, at);
+}
+
+function numbers(value: GgufValue | undefined, length: number, at: string): readonly number[] {
+  const given: readonly unknown[] = Array.isArray(value) ? value : [];
+  const list = given.filter((entry): entry is number => typeof entry === 'number' && Number.isFinite(entry));
+  if (list.length === length && given.length === length) return list;
+  throw bad(at, 'it is no number for each token', `${length} numbers`);
 }
 
 const gpt2Split = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
