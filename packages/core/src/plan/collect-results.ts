@@ -42,14 +42,21 @@ export class Collector {
       const block = rest.reduce((a, b) => a * b, 1);
       let part = this.#parts.get(name);
       if (!part) {
-        const length = (this.#variants ?? 1) * targets * block;
+        const variants = this.#variants ?? 1;
+        const length = variants * targets * block;
+        const leading = [...(this.#variants === null ? [] : [this.#variants]), ...(gradient ? [targets] : [])];
+        // Everything at once and in order is what was asked for: captures are too large to be held twice.
+        const inOrder = members.length === variants && members.every((variant, at) => variant === at);
+        if (inOrder && data.length === length && (targets === 1 || variants === 1)) {
+          this.#parts.set(name, { shape: [...leading, ...rest], data });
+          continue;
+        }
         const empty =
           data instanceof Int32Array
             ? new Int32Array(length)
             : data instanceof Float64Array
               ? new Float64Array(length)
               : new Float32Array(length);
-        const leading = [...(this.#variants === null ? [] : [this.#variants]), ...(gradient ? [targets] : [])];
         part = { shape: [...leading, ...rest], data: empty };
         this.#parts.set(name, part);
       }
