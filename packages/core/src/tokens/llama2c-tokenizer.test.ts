@@ -61,6 +61,18 @@ describe('llama2.c tokenizer', () => {
     expect(small.decode(ids.slice(1, 2))).toBe('\ufffd');
   });
 
+  test('every token lies in its text; the space before it where the first character does', () => {
+    expect(small.offsets?.('')).toEqual([]);
+    expect(small.offsets?.('bab')).toEqual([
+      [0, 1],
+      [0, 1],
+      [1, 3],
+    ]);
+    expect(small.offsets?.('aé🙂')).toEqual([[0, 1], ...Array(2).fill([1, 2]), ...Array(4).fill([2, 4])]);
+    // The space is a token of its own, before two units.
+    expect(small.offsets?.('🙂 a')).toEqual([[0, 2], ...Array(4).fill([0, 2]), [2, 4]]);
+  });
+
   test('decoding drops BOS and one space after it, and no other', () => {
     expect(small.decode([1, SPACE_A, SPACE_A])).toBe('a a');
     expect(small.decode([SPACE_A])).toBe(' a');
@@ -148,6 +160,20 @@ describe.skipIf(!hasShared)(`stories260K${withoutShared}`, () => {
   test('the recorded text encodes to the ids that the model wrote', () => {
     const { greedy_token_ids: ids } = JSON.parse(readFileSync(join(shared, 'data/reference/stories260K.json'), 'utf8'));
     expect(openTokenizer(join(folder, 'stories260K.bin')).encode(expected.toString())).toEqual(ids);
+  });
+
+  test('what stands where tokens lie is what they say', () => {
+    const tokenizer = openTokenizer(join(folder, 'stories260K.bin'));
+    const text = expected.toString();
+    const ids = tokenizer.encode(text, { bos: 'never' });
+    const offsets = tokenizer.offsets?.(text) ?? [];
+    expect(offsets).toHaveLength(ids.length);
+    ids.forEach((id, at) => {
+      const [start, end] = offsets[at] ?? [0, 0];
+      const said = tokenizer.decode([id]);
+      if (at > 0 && !said.includes('\ufffd')) expect(text.slice(start, end)).toBe(said);
+    });
+    expect(offsets.at(-1)?.[1]).toBe(text.length);
   });
 
   test('stories and prose come back from their tokens', () => {

@@ -1,5 +1,6 @@
 import { CircuitscopeError } from '@circuitscope/schema';
 import { readWhole } from '../checkpoints/read-bytes.ts';
+import { byteLevelOffsets, type Offset } from './byte-level-offsets.ts';
 import { mergePairs } from './merge-pairs.ts';
 import { textTooLong } from './text-too-long.ts';
 import type { Tokenizer } from './tokenizer.ts';
@@ -71,21 +72,35 @@ export function parseLlama2cTokenizer(bytes: Uint8Array, at: string): Llama2cTok
     return joined(parts);
   };
 
+  const encode: Tokenizer['encode'] = (text, options = {}) => {
+    if (text.length > limits.textLength) throw textTooLong(at, text.length, limits.textLength);
+    const start = options.bos === 'never' ? [] : [BOS];
+    if (text === '') return start;
+    const symbols: number[] = [];
+    for (const character of ` ${text}`) symbols.push(...idsOfCharacter(character));
+    const merged = mergePairs(symbols, (left, right) => {
+      const id = ids.get(pieces[left]!.key + pieces[right]!.key);
+      return id === undefined ? undefined : { id, score: pieces[id]!.score };
+    });
+    return [...start, ...merged];
+  };
+
   return {
     kind: 'llama2c',
     size: pieces.length,
     bosId: BOS,
-    encode(text, options = {}) {
-      if (text.length > limits.textLength) throw textTooLong(at, text.length, limits.textLength);
-      const start = options.bos === 'never' ? [] : [BOS];
-      if (text === '') return start;
-      const symbols: number[] = [];
-      for (const character of ` ${text}`) symbols.push(...idsOfCharacter(character));
-      const merged = mergePairs(symbols, (left, right) => {
-        const id = ids.get(pieces[left]!.key + pieces[right]!.key);
-        return id === undefined ? undefined : { id, score: pieces[id]!.score };
-      });
-      return [...start, ...merged];
+    encode,
+    offsets(text) {
+      if (text === '') return [];
+      const [first = ''] = text;
+      const spellings = encode(text, { bos: 'never' }).map((id) => ({
+        text: 'b'.repeat(decoded[id]!.length),
+        literal: false,
+      }));
+      // The space before the text has the place of the first character.
+      return byteLevelOffsets(` ${text}`, spellings, at).map(
+        ([start, end]): Offset => [Math.max(start - 1, 0), Math.max(end - 1, first.length)],
+      );
     },
     decodeBytes,
     decode: (list) => new TextDecoder('utf-8', { ignoreBOM: true }).decode(decodeBytes(list)),

@@ -20,7 +20,7 @@ export interface Tokenizer {
   encode(text: string, options?: { readonly bos?: Bos }): number[];
   /**
    * Where each token of `encode(text, { bos: 'never' })` lies in the text; only vocabularies that can say it to the unit
-   * have it: byte-level ones that do not rewrite texts first.
+   * have it: byte-level ones that do not rewrite texts first, and SentencePiece without a normalizer.
    */
   offsets?(text: string): Offset[];
   /** The text of the ids, without the tokens that mark its beginning. Bytes that are no UTF-8 become U+FFFD. */
