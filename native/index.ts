@@ -168,6 +168,7 @@ interface NativeCall {
   start(run: NativeRun): Promise<void>;
   measure(timing: NativeTiming, run: NativeRun): Promise<readonly number[]>;
   writeOutput(name: string, array: NativeArray): void;
+  takeOutput(name: string, array: NativeArray): void;
   release(): void;
 }
 
@@ -212,7 +213,7 @@ export function nativeAddon(binding: NativeBinding): NativeAddon {
         for (const [name, array] of Object.entries(outputs)) call.checkOutput(name, array);
         cancelAtExit(run);
         await call.start(run);
-        for (const [name, array] of Object.entries(outputs)) call.writeOutput(name, array);
+        for (const [name, array] of Object.entries(outputs)) call.takeOutput(name, array);
       } finally {
         underWay?.delete(run);
         call.release();

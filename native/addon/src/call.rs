@@ -129,6 +129,18 @@ impl NativeCall {
         })
     }
 
+    /// As [`NativeCall::write_output`], and gives the output's memory back: it cannot be read again. Throws `bad_input`.
+    #[napi]
+    pub fn take_output(&self, name: String, array: Unknown<'_>) -> napi::Result<(), ErrorCode> {
+        guarded(|| {
+            self.write_output(name.clone(), array)?;
+            if let State::Done(call) = &mut *lock(&self.state) {
+                call.give_back(&name);
+            }
+            Ok(())
+        })
+    }
+
     /// Runs it many times off this thread and resolves to nanoseconds of each sample. May be asked again; outputs are those
     /// of the last run.
     #[napi]

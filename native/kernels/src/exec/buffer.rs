@@ -42,6 +42,11 @@ impl Buffer {
         Some(Buffer(Some(reused.or_else(|| Memory::zeroed(bytes))?)))
     }
 
+    /// Gives the memory back to the system, not to the store.
+    pub(crate) fn free(mut self) {
+        self.0 = None;
+    }
+
     /// The start of `len` entries of `size` bytes each, at most 8, after checking that they are there.
     fn start(&self, len: usize, size: usize) -> NonNull<u8> {
         match &self.0 {

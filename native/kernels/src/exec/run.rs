@@ -58,6 +58,9 @@ pub enum EntriesMut<'a> {
     F64(&'a mut [f64]),
 }
 
+/// Outputs of more bytes than this leave no memory behind for later calls.
+const KEPT_OUTPUTS: usize = 32 << 20;
+
 /// A program with everything bound: all shapes known and found to fit, memory taken.
 pub struct Call {
     pub(super) program: Arc<Program>,
@@ -68,6 +71,8 @@ pub struct Call {
     sizes: Vec<Sizes>,
     pub(super) weights: Vec<Arc<Weight>>,
     slots: Vec<Buffer>,
+    /// Outputs whose memory was given back.
+    given_back: Vec<bool>,
     used: bool,
     /// The weights as they were before any packing, where that is to be timed more than once.
     pub(super) unpacked: Option<Vec<Unpacked>>,
@@ -165,6 +170,7 @@ impl Call {
             sizes: step_sizes,
             weights,
             slots,
+            given_back: vec![false; program.outputs.len()],
             used: false,
             unpacked: None,
         })
@@ -190,9 +196,13 @@ impl Call {
         })
     }
 
-    /// An output, once the run is done.
+    /// An output, once the run is done and until it is given back.
     pub fn output(&self, name: &str) -> Option<Entries<'_>> {
-        let value = self.program.outputs.iter().find(|output| output.name == name)?.value;
+        let at = self.program.outputs.iter().position(|output| output.name == name)?;
+        let value = self.program.outputs[at].value;
+        if self.given_back[at] {
+            return None;
+        }
         let (spec, length) = (&self.program.values[value], self.lengths[value]);
         let slot = &self.slots[spec.slot];
         Some(match spec.dtype {
@@ -200,6 +210,23 @@ impl Call {
             Dtype::I32 => Entries::I32(slot.ints(length)),
             Dtype::F64 => Entries::F64(slot.doubles(length)),
         })
+    }
+
+    /// Gives the memory of an output back that is read no more, so that large results do not lie twice in memory.
+    pub fn give_back(&mut self, name: &str) {
+        let outputs = &self.program.outputs;
+        let Some(at) = outputs.iter().position(|output| output.name == name) else { return };
+        self.given_back[at] = true;
+        let slot_of = |at: usize| self.program.values[outputs[at].value].slot;
+        let slot = slot_of(at);
+        if (0..outputs.len()).any(|other| !self.given_back[other] && slot_of(other) == slot) {
+            return;
+        }
+        let bytes: usize = outputs.iter().map(|output| 4 * self.lengths[output.value]).sum();
+        let buffer = std::mem::replace(&mut self.slots[slot], Buffer::empty());
+        if bytes > KEPT_OUTPUTS {
+            buffer.free();
+        }
     }
 
     /// All steps, one after the other, once: inputs share slots with what is computed from them. A panic comes back as an

@@ -41,6 +41,15 @@ export class Collector {
       const rest = perTarget ? shape.slice(1) : [this.#batch, ...shape.slice(1)];
       const block = rest.reduce((a, b) => a * b, 1);
       let part = this.#parts.get(name);
+      // A value that no variant changes has one block for all of them.
+      const shared = !gradient && shape[0] === this.#batch && members.length > 1;
+      const leading = [...(this.#variants === null ? [] : [this.#variants]), ...(gradient ? [targets] : [])];
+      const whole = members.length === (this.#variants ?? 1) && members.every((variant, at) => variant === at);
+      if (!part && whole && !shared && (targets === 1 || members.length === 1)) {
+        // All of it came at once, in its order: large captures are not copied.
+        this.#parts.set(name, { shape: [...leading, ...rest], data });
+        continue;
+      }
       if (!part) {
         const variants = this.#variants ?? 1;
         const length = variants * targets * block;
@@ -60,8 +69,6 @@ export class Collector {
         part = { shape: [...leading, ...rest], data: empty };
         this.#parts.set(name, part);
       }
-      // A value that no variant changes has one block for all of them.
-      const shared = !gradient && shape[0] === this.#batch && members.length > 1;
       members.forEach((variant, member) => {
         for (let target = 0; target < targets; target++) {
           const from = shared ? 0 : (target * members.length + member) * block;
