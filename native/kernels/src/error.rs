@@ -13,6 +13,10 @@ pub enum KernelError {
     TooLarge { what: &'static str },
     /// More entries than the caller has room for.
     Capacity { what: &'static str, needed: usize, capacity: usize },
+    /// An entry that is NaN or infinite where the method needs numbers.
+    NotFinite { what: &'static str, at: usize },
+    /// An iteration did not settle.
+    NoConvergence { what: &'static str },
     /// Distinct elements of an output view share an address.
     Overlap { what: &'static str },
 }
@@ -27,6 +31,8 @@ impl fmt::Display for KernelError {
             Self::Capacity { what, needed, capacity } => {
                 write!(f, "{what}: needs room for {needed} entries, and there is room for {capacity}")
             }
+            Self::NotFinite { what, at } => write!(f, "{what}: entry {at} is not finite"),
+            Self::NoConvergence { what } => write!(f, "{what} did not settle"),
             Self::Overlap { what } => write!(f, "{what}: strides make elements share an address"),
         }
     }

@@ -47,6 +47,10 @@ impl<'a> StepValues<'a> {
         }
     }
 
+    pub(super) fn doubles(&self, at: usize) -> &'a [f64] {
+        self.maybe_doubles(at).unwrap_or_default()
+    }
+
     pub(super) fn maybe_doubles(&self, at: usize) -> Option<&'a [f64]> {
         self.value(at).map(|(buffer, length)| buffer.doubles(length))
     }

@@ -9,11 +9,29 @@ use super::shapes::Sizes;
 use crate::error::KernelError;
 use crate::gemm::Context;
 use crate::ops;
+#[cfg(feature = "linalg")]
+use crate::ops::decompose;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Doubles {
     Gram,
-    CorrelateTopK { k: usize, absolute: bool, first: usize },
+    CorrelateTopK {
+        k: usize,
+        absolute: bool,
+        first: usize,
+    },
+    Assign,
+    #[cfg(feature = "linalg")]
+    Decompose(Decomposition),
+}
+
+#[cfg(feature = "linalg")]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Decomposition {
+    Svd,
+    SymmetricEigen,
+    Qr,
+    Eigenvalues,
 }
 
 const F: Port = Port::One(Dtype::F32);
@@ -32,6 +50,15 @@ impl Doubles {
                 absolute: attrs.flag("absolute")?,
                 first: attrs.maybe_count("first")?.unwrap_or(0),
             },
+            "assign" => Doubles::Assign,
+            #[cfg(feature = "linalg")]
+            "svd" => Doubles::Decompose(Decomposition::Svd),
+            #[cfg(feature = "linalg")]
+            "symmetric_eigen" => Doubles::Decompose(Decomposition::SymmetricEigen),
+            #[cfg(feature = "linalg")]
+            "qr" => Doubles::Decompose(Decomposition::Qr),
+            #[cfg(feature = "linalg")]
+            "eigenvalues" => Doubles::Decompose(Decomposition::Eigenvalues),
             _ => return Ok(None),
         }))
     }
@@ -40,6 +67,14 @@ impl Doubles {
         match self {
             Doubles::Gram => "gram",
             Doubles::CorrelateTopK { .. } => "correlate_top_k",
+            Doubles::Assign => "assign",
+            #[cfg(feature = "linalg")]
+            Doubles::Decompose(method) => match method {
+                Decomposition::Svd => "svd",
+                Decomposition::SymmetricEigen => "symmetric_eigen",
+                Decomposition::Qr => "qr",
+                Decomposition::Eigenvalues => "eigenvalues",
+            },
         }
     }
 
@@ -47,6 +82,11 @@ impl Doubles {
         let (inputs, outputs): (&[Port], &[Port]) = match self {
             Doubles::Gram => (&[F, MAYBE_F, MAYBE_D], &[D]),
             Doubles::CorrelateTopK { .. } => (&[F, F, MAYBE_F, MAYBE_I], &[F, I]),
+            Doubles::Assign => (&[D], &[I, D]),
+            #[cfg(feature = "linalg")]
+            Doubles::Decompose(Decomposition::Svd) => (&[D], &[D, D, D]),
+            #[cfg(feature = "linalg")]
+            Doubles::Decompose(_) => (&[D], &[D, D]),
         };
         Ports { inputs, params: &[], outputs }
     }
@@ -66,6 +106,25 @@ impl Doubles {
                 shapes.fit_inputs(s, &["np", "nq", "pk", "pk"])?;
                 shapes.fit_outputs(s, &["pk", "pk"])
             }
+            Doubles::Assign => {
+                shapes.fit_inputs(s, &["nm"])?;
+                shapes.fit_outputs(s, &["n", "1"])
+            }
+            #[cfg(feature = "linalg")]
+            Doubles::Decompose(method) => {
+                let square = matches!(method, Decomposition::SymmetricEigen | Decomposition::Eigenvalues);
+                shapes.fit_inputs(s, &[if square { "nn" } else { "np" }])?;
+                s.set('r', s.of('n').min(s.of('p')))?;
+                shapes.fit_outputs(
+                    s,
+                    match method {
+                        Decomposition::Svd => &["nr", "r", "pr"],
+                        Decomposition::SymmetricEigen => &["n", "nn"],
+                        Decomposition::Qr => &["nr", "rp"],
+                        Decomposition::Eigenvalues => &["n", "n"],
+                    },
+                )
+            }
         }
     }
 
@@ -74,10 +133,10 @@ impl Doubles {
         ctx: &Context<'_>,
         v: &StepValues<'_>,
         s: &Sizes,
-        [first, second, _, _]: &mut [Buffer; 4],
+        [first, second, third, _]: &mut [Buffer; 4],
         lengths: [Option<usize>; 4],
     ) -> Result<(), KernelError> {
-        let [length, other, _, _] = lengths.map(|length| length.unwrap_or(0));
+        let [length, other, last, _] = lengths.map(|length| length.unwrap_or(0));
         match self {
             Doubles::Gram => {
                 let size = [s.of('n'), s.of('p'), s.of('q')];
@@ -88,6 +147,21 @@ impl Doubles {
                 let with = ops::Correlate { k: *k, absolute: *absolute, first: *from, before };
                 let to = ops::CorrelateOut { values: first.floats_mut(length), indices: second.ints_mut(other) };
                 ops::correlate_top_k(ctx, v.floats(0), v.floats(1), [s.of('n'), s.of('p'), s.of('q')], with, to)
+            }
+            Doubles::Assign => {
+                let size = [s.of('n'), s.of('m')];
+                ops::assign(ctx, v.doubles(0), size, first.ints_mut(length), second.doubles_mut(other))
+            }
+            #[cfg(feature = "linalg")]
+            Doubles::Decompose(method) => {
+                let (a, n, size) = (v.doubles(0), s.of('n'), [s.of('n'), s.of('p')]);
+                let (one, two) = (first.doubles_mut(length), second.doubles_mut(other));
+                match method {
+                    Decomposition::Svd => decompose::svd(ctx, a, size, [one, two, third.doubles_mut(last)]),
+                    Decomposition::SymmetricEigen => decompose::symmetric_eigen(ctx, a, n, [one, two]),
+                    Decomposition::Qr => decompose::qr(ctx, a, size, [one, two]),
+                    Decomposition::Eigenvalues => decompose::eigenvalues(ctx, a, n, [one, two]),
+                }
             }
         }
     }

@@ -21,6 +21,10 @@ pub enum Code {
     OutOfRange,
     /// More entries than the call has room for; the message says how many.
     Capacity,
+    /// An input with entries that are NaN or infinite, which the method cannot take.
+    NotFinite,
+    /// An iteration that did not settle.
+    NoConvergence,
     /// A defect of this engine; the run is lost, the process is not.
     Panic,
 }
@@ -37,6 +41,8 @@ impl Code {
             Code::BadFile => "bad_file",
             Code::OutOfRange => "out_of_range",
             Code::Capacity => "capacity",
+            Code::NotFinite => "not_finite",
+            Code::NoConvergence => "no_convergence",
             Code::Panic => "panic",
         }
     }
@@ -78,6 +84,12 @@ impl ExecError {
                      fewer tokens at once."
                 ),
             ),
+            KernelError::NotFinite { .. } => {
+                ExecError::new(Code::NotFinite, format!("{place}: {error}; look where it comes from."))
+            }
+            KernelError::NoConvergence { .. } => {
+                ExecError::new(Code::NoConvergence, format!("{place}: {error}; rescale its input."))
+            }
             error => ExecError::new(Code::BadProgram, format!("{place}: {error}.")),
         }
     }

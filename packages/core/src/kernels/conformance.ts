@@ -2,6 +2,7 @@ import type { Floats, IntTensor, Tensor } from '../tensor/index.ts';
 import { attentionGradientCases } from './conformance/attention-gradient-cases.ts';
 import type { Allowed } from './conformance/bounds.ts';
 import { choiceCases } from './conformance/choice-cases.ts';
+import { decompositionCases } from './conformance/decomposition-cases.ts';
 import { doubleCases } from './conformance/double-cases.ts';
 import { editCases } from './conformance/edit-cases.ts';
 import { elementwiseCases } from './conformance/elementwise-cases.ts';
@@ -54,6 +55,7 @@ export const conformanceCases: readonly ConformanceCase[] = [
   ...expertCases,
   ...visionCases,
   ...doubleCases,
+  ...decompositionCases,
 ];
 
 /**

@@ -29,4 +29,39 @@ export const doubleKernels = {
     outputs: [f32('values', '[p, k]'), i32('indices', '[p, k]')],
     attrs: { k: number, absolute: { type: 'boolean' }, first: { ...number, optional: true } },
   },
+  // r = min(n, p). In each column of u the largest entry is positive; where s is 0 it is 0 or any vector.
+  svd: {
+    inputs: [f64('a', '[n, p]')],
+    params: [],
+    outputs: [f64('u', '[n, r]'), f64('s', '[r]; largest first'), f64('v', '[p, r]; a = u s vᵀ')],
+    attrs: {},
+  },
+  symmetric_eigen: {
+    inputs: [f64('a', '[n, n]; what is above the diagonal is not read')],
+    params: [],
+    outputs: [
+      f64('values', '[n]; largest first'),
+      f64('vectors', '[n, n]; columns, in each the largest entry positive'),
+    ],
+    attrs: {},
+  },
+  qr: {
+    inputs: [f64('a', '[n, p]')],
+    params: [],
+    outputs: [f64('q', '[n, min(n, p)]'), f64('r', '[min(n, p), p]; its diagonal not negative')],
+    attrs: {},
+  },
+  eigenvalues: {
+    inputs: [f64('a', '[n, n]')],
+    params: [],
+    outputs: [f64('re', '[n]; largest first, im where they agree'), f64('im', '[n]')],
+    attrs: {},
+  },
+  // Each row gets a column of its own so that the sum of costs is least; with more rows than columns some get −1.
+  assign: {
+    inputs: [f64('costs', '[n, m]')],
+    params: [],
+    outputs: [i32('columns', '[n]'), f64('cost', '[1]')],
+    attrs: {},
+  },
 } as const satisfies { readonly [name: string]: KernelSpec };

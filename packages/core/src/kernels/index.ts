@@ -1,5 +1,6 @@
 export * from './choose.ts';
 export * from './contract.ts';
+export { type Assignment, assign } from './reference/assignment.ts';
 export { ignoredId } from './reference/cross-entropy.ts';
 export { descending } from './reference/descending.ts';
 export { erf, erfc } from './reference/error-function.ts';

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
+import { assign } from '../kernels/index.ts';
 import { Rng } from '../tensor/index.ts';
-import { assign } from './assignment.ts';
 
 /** The least cost by trying every arrangement. */
 function bruteForce(costs: readonly number[], rows: number, columns: number): number {

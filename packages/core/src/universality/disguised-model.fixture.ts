@@ -2,24 +2,20 @@ import { decoderFromCheckpoint, type Model } from '../architectures/index.ts';
 import { memoryCheckpoint } from '../checkpoints/index.ts';
 import { type Matrix, multiply, transposed } from '../circuits/index.ts';
 import { Rng, type Tensor } from '../tensor/index.ts';
-import { decomposed } from './singular-values.ts';
+import { decomposed } from './decompose.ts';
 
 /**
  * For tests alone: the same function in other clothes. The stream is turned by a random rotation and the heads of each
  * layer stand in another order; `order[layer][place]` is the head that now stands there. For toys without norms.
  */
-export function disguised(
+export async function disguised(
   model: Model,
   seed: number,
-): { readonly model: Model; readonly order: readonly (readonly number[])[] } {
+): Promise<{ readonly model: Model; readonly order: readonly (readonly number[])[] }> {
   const rng = new Rng(seed, 'fixture/disguise');
   const { width, heads, layers } = model.spec;
-  const turn = decomposed(
-    matrix(
-      [width, width],
-      Float64Array.from({ length: width * width }, () => rng.normal()),
-    ),
-  ).left;
+  const noise = Float64Array.from({ length: width * width }, () => rng.normal());
+  const { left: turn } = await decomposed(matrix([width, width], noise));
   const order = Array.from({ length: layers }, () => rng.shuffle(Array.from({ length: heads }, (_, head) => head)));
   const tensors = new Map<string, Tensor>();
   for (const [name, { shape, data = new Float32Array() }] of model.checkpoint.tensors) {

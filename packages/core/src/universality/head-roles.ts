@@ -64,7 +64,7 @@ export async function measureHeadRoles(engine: Engine, model: Model, options: He
   const { layers, heads } = model.spec;
   const all = Array.from({ length: layers * heads }, (_, at) => ({ layer: Math.floor(at / heads), head: at % heads }));
   const attention = await attentionRoles(engine, model, { ...options, examples, run: quiet });
-  const copying = copyingScores(model);
+  const copying = await copyingScores(model, engine.executor);
   onProgress?.(0.1);
 
   const tasks = behaviourNames.map((name) => behaviourTask(name, model.spec, { ...options, seed, examples }));

@@ -1,4 +1,4 @@
-import { assign } from './assignment.ts';
+import { assign } from '../kernels/index.ts';
 import type { HeadRole } from './head-roles.ts';
 
 /** `matched[i]` is the head of b that stands for head i of a, −1 where b has fewer heads. */

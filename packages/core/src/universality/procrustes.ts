@@ -1,6 +1,7 @@
 import { multiply, transposed } from '../circuits/index.ts';
+import type { Executor } from '../plan/index.ts';
+import { decomposed } from './decompose.ts';
 import { centredColumns, checkRows, type Representations, requireSpread, squared } from './linear-cka.ts';
-import { decomposed } from './singular-values.ts';
 
 /** Distances, not scores: 0 is equal. */
 export interface Procrustes {
@@ -13,10 +14,11 @@ export interface Procrustes {
 }
 
 /** Orthogonal Procrustes distance (Schönemann 1966; as a metric between networks Williams et al. 2021). */
-export function procrustes({ x, y }: Representations): Procrustes {
+export async function procrustes({ x, y }: Representations, executor?: Executor): Promise<Procrustes> {
   checkRows({ x, y }, 2);
   const [a, b] = [centredColumns(x), centredColumns(y)];
-  const nuclear = decomposed(multiply(transposed(a), b)).values.reduce((sum, value) => sum + value, 0);
+  const { values } = await decomposed(multiply(transposed(a), b), executor);
+  const nuclear = values.reduce((sum, value) => sum + value, 0);
   const [sizeA, sizeB] = [requireSpread(squared(a)), requireSpread(squared(b))];
   const cosine = nuclear / Math.sqrt(sizeA * sizeB);
   return {

@@ -1,12 +1,14 @@
 import { describe, expect, test } from 'vitest';
 import { sharedFolder, sharedJson, withoutShared } from '../architectures/shared-data.ts';
 import { type Matrix, multiply } from '../circuits/index.ts';
+import { chooseNative } from '../kernels/index.ts';
+import { nativeExecutor, referenceExecutor } from '../plan/index.ts';
 import { Rng } from '../tensor/index.ts';
 import { canonicalCorrelations, meanCca, svcca, weightedCca } from './canonical-correlations.ts';
+import { decomposed } from './decompose.ts';
 import { dissimilarities, rsa } from './dissimilarity.ts';
 import { biasedCka, debiasedCka, type Representations } from './linear-cka.ts';
 import { procrustes } from './procrustes.ts';
-import { decomposed } from './singular-values.ts';
 
 type Numbers = readonly number[];
 interface Rsa {
@@ -37,6 +39,12 @@ interface Record {
   readonly expected: { readonly [name: string]: Expected };
 }
 
+const choice = await chooseNative({});
+const executors = [
+  { name: 'reference', executor: referenceExecutor() },
+  ...(choice.kind === 'native' ? [{ name: 'native', executor: nativeExecutor(choice.addon) }] : []),
+];
+
 const matrix = (rows: readonly Numbers[]): Matrix => ({
   rows: rows.length,
   columns: rows[0]?.length ?? 0,
@@ -49,21 +57,26 @@ describe.skipIf(sharedFolder === null)(
     const { data, expected } = sharedFolder
       ? (sharedJson('golden', 'similarity', 'case.json') as Record)
       : { data: {}, expected: {} };
-    for (const [name, sides] of Object.entries(data)) {
-      test(`every measure of ${name} agrees to 1e-9`, () => {
+    const cases = Object.entries(data).flatMap(([name, sides]) => executors.map((run) => ({ name, sides, run })));
+    for (const { name, sides, run } of cases) {
+      test(`every measure of ${name} agrees to 1e-9, ${run.name}`, async () => {
         const both: Representations = { x: matrix(sides.x), y: matrix(sides.y) };
+        const { executor } = run;
         const wanted = expected[name];
         if (!wanted) throw new Error(`nothing recorded for ${name}`);
         const near = (value: number) => expect.closeTo(value, 9);
         expect(biasedCka(both)).toEqual(near(wanted.cka_linear_biased));
         expect(debiasedCka(both)).toEqual(near(wanted.cka_linear_debiased));
-        expect([...canonicalCorrelations(both)]).toEqual(wanted.cca_correlations.map(near));
-        expect(meanCca(both)).toEqual({ mean: near(wanted.cca_mean), meanSquared: near(wanted.cca_mean_squared) });
+        expect([...(await canonicalCorrelations(both, executor))]).toEqual(wanted.cca_correlations.map(near));
+        expect(await meanCca(both, executor)).toEqual({
+          mean: near(wanted.cca_mean),
+          meanSquared: near(wanted.cca_mean_squared),
+        });
         const { mean, directions_x: directionsX, directions_y: directionsY } = wanted.svcca_99;
-        expect(svcca(both)).toEqual({ mean: near(mean), directionsX, directionsY });
-        expect(weightedCca(both)).toEqual(near(wanted.pwcca_weighted_by_first));
-        expect(weightedCca({ x: both.y, y: both.x })).toEqual(near(wanted.pwcca_weighted_by_second));
-        const distance = procrustes(both);
+        expect(await svcca(both, 0.99, executor)).toEqual({ mean: near(mean), directionsX, directionsY });
+        expect(await weightedCca(both, executor)).toEqual(near(wanted.pwcca_weighted_by_first));
+        expect(await weightedCca({ x: both.y, y: both.x }, executor)).toEqual(near(wanted.pwcca_weighted_by_second));
+        const distance = await procrustes(both, executor);
         expect(distance.squaredDistance).toBeCloseTo(wanted.procrustes.squared_distance, 7);
         expect(distance.squaredOfUnitNorm).toEqual(near(wanted.procrustes.squared_distance_of_unit_norm));
         // Of a rotated copy: acos has no slope at 1, so 1e-16 there is 1e-8 here.
@@ -83,26 +96,26 @@ describe.skipIf(sharedFolder === null)(
   },
 );
 
-describe('known answers', () => {
+describe('known answers', async () => {
   const random = (rows: number, columns: number, seed: number): Matrix => {
     const rng = new Rng(seed, 'test');
     return { rows, columns, data: Float64Array.from({ length: rows * columns }, () => rng.normal()) };
   };
   const x = random(300, 20, 1);
-  const turned = multiply(x, decomposed(random(20, 20, 2)).left);
+  const turned = multiply(x, (await decomposed(random(20, 20, 2))).left);
   const copy = { ...turned, data: turned.data.map((value) => 2.5 * value + 7) };
 
-  test('a turned, scaled and moved copy is equal by CKA, CCA and angle', () => {
+  test('a turned, scaled and moved copy is equal by CKA, CCA and angle', async () => {
     expect(biasedCka({ x, y: copy })).toBeCloseTo(1, 12);
     expect(debiasedCka({ x, y: copy })).toBeCloseTo(1, 12);
-    expect(meanCca({ x, y: copy }).mean).toBeCloseTo(1, 12);
-    expect(procrustes({ x, y: copy }).angular).toBeLessThan(1e-6);
+    expect((await meanCca({ x, y: copy })).mean).toBeCloseTo(1, 12);
+    expect((await procrustes({ x, y: copy })).angular).toBeLessThan(1e-6);
   });
 
-  test('a general linear map is seen by CKA and not by CCA', () => {
+  test('a general linear map is seen by CKA and not by CCA', async () => {
     const mixed = multiply(x, random(20, 20, 3));
     expect(biasedCka({ x, y: mixed })).toBeLessThan(0.95);
-    expect(meanCca({ x, y: mixed }).mean).toBeCloseTo(1, 10);
+    expect((await meanCca({ x, y: mixed })).mean).toBeCloseTo(1, 10);
   });
 
   test.each([
@@ -127,13 +140,16 @@ describe('known answers', () => {
     expect(biasedCka({ x, y: moved })).toBeLessThan(0.15);
   });
 
-  test('CCA of noise with as many dimensions as stimuli is 1', () => {
-    expect(meanCca({ x: random(20, 30, 6), y: random(20, 30, 7) }).mean).toBeCloseTo(1, 9);
+  test('CCA of noise with as many dimensions as stimuli is 1', async () => {
+    expect((await meanCca({ x: random(20, 30, 6), y: random(20, 30, 7) })).mean).toBeCloseTo(1, 9);
   });
 
-  test('noise lies near a right angle, and the angle obeys the triangle inequality', () => {
+  test('noise lies near a right angle, and the angle obeys the triangle inequality', async () => {
     const sides = Array.from({ length: 6 }, (_, seed) => random(200, 10, 20 + seed));
-    const angle = (i: number, j: number) => procrustes({ x: sides[i] as Matrix, y: sides[j] as Matrix }).angular;
+    const angles = await Promise.all(
+      sides.map((x) => Promise.all(sides.map(async (y) => (await procrustes({ x, y })).angular))),
+    );
+    const angle = (i: number, j: number): number => angles[i]?.[j] ?? Number.NaN;
     for (let i = 0; i < 6; i++)
       for (let j = 0; j < i; j++) {
         expect(angle(i, j)).toBeGreaterThan(1.2);

@@ -20,7 +20,7 @@ const provenance = { tool: 'circuitscope', toolVersion: '0', numericsVersion: '0
 describe('a model against itself in other clothes', () => {
   test.each([1, 2, 3])('gives back the order of its heads, every one of them, draw %i', async (seed) => {
     const { model, engine } = randomAttentionOnly(null, seed);
-    const { model: other, order } = disguised(model, seed);
+    const { model: other, order } = await disguised(model, seed);
     const options = { seed: 5, examples: 16 };
     const [a, b] = [
       await measureHeadRoles(engine, model, options),
@@ -39,7 +39,8 @@ describe('a model against itself in other clothes', () => {
 
   test('is compared as equal in roles, effects and edges, and no disguise helps an untrained model to the behaviour', async () => {
     const { model } = randomAttentionOnly(null, 4);
-    const models = [1, 2, 3].map((seed) => ({ id: `copy ${seed}`, model: disguised(model, seed).model }));
+    const copies = await Promise.all([1, 2, 3].map((seed) => disguised(model, seed)));
+    const models = copies.map((copy, at) => ({ id: `copy ${at + 1}`, model: copy.model }));
     const comparison = await compareModels({
       name: 'copies',
       groups: [{ name: 'toy', models, tokens: {}, initialiser: inductionInitialiser }],

@@ -19,7 +19,7 @@ export const smoothSlope: Allowed = (call) => {
 };
 
 /** |ct| times what softmax is allowed, and the difference and product after it. */
-export const crossEntropySlope: Bound = {
+export const crossEntropySlope = {
   because: '|ct|·(bound of softmax) + 2u·|out|',
   allowed: (call, oracle) => {
     const [logits, ids, ct] = call.inputs;
@@ -42,13 +42,13 @@ export const crossEntropySlope: Bound = {
     });
     return [allowed];
   },
-};
+} satisfies Bound;
 
 /**
  * With A(·) the same sums over absolute values: dp is off by w·u·A(dp), ds = p·(dp − Σ p·dp) by (w + ⌈S/32⌉ + 8)·u·A(ds), and
  * each sum over keys or queries adds its length.
  */
-export const attentionSlope: Bound = {
+export const attentionSlope = {
   because: '(w + ⌈S/32⌉ + 9 + terms)·u·Σ|terms|',
   allowed: (call) => {
     const [q, k, v, given, ct] = call.inputs.map((value) => (value && !isIntTensor(value) ? absolute(value) : null));
@@ -87,7 +87,7 @@ export const attentionSlope: Bound = {
       bound(ds.data, before),
     ];
   },
-};
+} satisfies Bound;
 
 function absolute(value: Tensor): Tensor {
   return { shape: value.shape, data: Float64Array.from(value.data, Math.abs) };

@@ -29,6 +29,7 @@ import { conv2dGradWeight } from './conv2d-grad-weight.ts';
 import { correlateTopK } from './correlate-top-k.ts';
 import { crossEntropy } from './cross-entropy.ts';
 import { crossEntropyGrad } from './cross-entropy-grad.ts';
+import { assign, eigenvalues, qr, svd, symmetricEigen } from './decompositions.ts';
 import { direction } from './direction.ts';
 import { edgeRead } from './edge-read.ts';
 import { edgeReadGrad } from './edge-read-grad.ts';
@@ -166,6 +167,11 @@ export const referenceKernels: { readonly [name in KernelName]: ReferenceKernel 
   avg_pool2d_grad: avgPool2dGrad,
   gram,
   correlate_top_k: correlateTopK,
+  svd,
+  symmetric_eigen: symmetricEigen,
+  qr,
+  eigenvalues,
+  assign,
 };
 
 /**

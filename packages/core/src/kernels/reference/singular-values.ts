@@ -1,23 +1,31 @@
 import { CircuitscopeError } from '@circuitscope/schema';
-import type { Matrix } from '../circuits/index.ts';
+import { type Dense, fixSigns, scaledDown } from './dense.ts';
 
-export interface Decomposed {
+export interface SingularValues {
   /** [n, r], columns orthonormal where the singular value is above 0. */
-  readonly left: Matrix;
+  readonly left: Dense;
   /** r = min(n, p) values, largest first. */
   readonly values: Float64Array;
   /** [p, r] */
-  readonly right: Matrix;
+  readonly right: Dense;
 }
 
 /**
  * Thin singular value decomposition A = U S Vᵀ by one-sided Jacobi rotations (Hestenes 1958): columns are turned in pairs
  * until all are orthogonal. Small singular values come out with small relative error; meant for up to a few hundred columns.
+ * In each column of the left side the largest entry, the first of equals, is positive; where the value is 0 it is all 0.
  * @throws CircuitscopeError `no_convergence`, `not_finite`
  */
-export function decomposed(a: Matrix): Decomposed {
+export function singularValues(matrix: Dense): SingularValues {
+  const { scaled, power } = scaledDown(matrix, 'A matrix');
+  const { left, values, right } = rotated(scaled);
+  fixSigns(left, right);
+  return { left, values: values.map((value) => value * power), right };
+}
+
+function rotated(a: Dense): SingularValues {
   if (a.rows < a.columns) {
-    const { left, values, right } = decomposed(flipped(a));
+    const { left, values, right } = rotated(flipped(a));
     return { left: right, values, right: left };
   }
   const { rows: n, columns: p } = a;
@@ -25,8 +33,6 @@ export function decomposed(a: Matrix): Decomposed {
   const columns = Array.from({ length: p }, (_, j) =>
     Float64Array.from({ length: n }, (_, i) => a.data[i * p + j] as number),
   );
-  if (!columns.every((column) => column.every(Number.isFinite)))
-    throw new CircuitscopeError('not_finite', 'A matrix with entries that are not finite has no singular values.');
   const turns = Array.from({ length: p }, (_, j) => Float64Array.from({ length: p }, (_, i) => (i === j ? 1 : 0)));
   let turned = true;
   for (let sweep = 0; turned; sweep++) {
@@ -53,7 +59,7 @@ export function decomposed(a: Matrix): Decomposed {
   const sizes = columns.map((column) => Math.sqrt(dot(column, column)));
   const order = Array.from({ length: p }, (_, at) => at).sort((i, j) => (sizes[j] as number) - (sizes[i] as number));
   const values = Float64Array.from(order, (at) => sizes[at] as number);
-  const pick = (from: readonly Float64Array[], rows: number, scaled: boolean): Matrix => ({
+  const pick = (from: readonly Float64Array[], rows: number, scaled: boolean): Dense => ({
     rows,
     columns: p,
     data: Float64Array.from({ length: rows * p }, (_, at) => {
@@ -79,7 +85,7 @@ function turn(x: Float64Array, y: Float64Array, c: number, s: number): void {
   }
 }
 
-function flipped({ rows, columns, data }: Matrix): Matrix {
+function flipped({ rows, columns, data }: Dense): Dense {
   const out = new Float64Array(data.length);
   for (let i = 0; i < rows; i++) for (let j = 0; j < columns; j++) out[j * rows + i] = data[i * columns + j] as number;
   return { rows: columns, columns: rows, data: out };

@@ -1,5 +1,5 @@
 import { CircuitscopeError } from '@circuitscope/schema';
-import type { Matrix } from '../circuits/index.ts';
+import { type Dense, scaledDown } from './dense.ts';
 
 export interface Eigenvalue {
   readonly re: number;
@@ -17,13 +17,15 @@ interface Complex {
  * Eigenvalues of a real square matrix: Householder reduction to Hessenberg form, then QR steps with one complex shift each
  * (Golub and Van Loan, ch. 7). The doubly shifted real form was rejected: in matrices of low rank, as heads have, its
  * shifts are lost on the way down. Meant for the d_head × d_head products of heads; conjugate pairs agree up to rounding.
+ * Largest real part first; among those that agree to 2^-30 of the largest value the largest imaginary part first.
  * @throws CircuitscopeError `shape_mismatch`, `not_finite`, `no_convergence`
  */
-export function eigenvalues({ rows: n, columns, data }: Matrix): readonly Eigenvalue[] {
+export function eigenvalues(matrix: Dense): readonly Eigenvalue[] {
+  const { rows: n, columns } = matrix;
   if (n !== columns)
     throw new CircuitscopeError('shape_mismatch', `Eigenvalues need a square matrix; got ${n} × ${columns}.`);
-  if (!data.every(Number.isFinite))
-    throw new CircuitscopeError('not_finite', 'A matrix with entries that are not finite has no eigenvalues.');
+  const { scaled, power } = scaledDown(matrix, 'A square matrix');
+  const { data } = scaled;
   const rows = Array.from({ length: n }, (_, i) => data.slice(i * n, (i + 1) * n));
   toHessenberg(rows);
   const h: Complex = { n, re: Float64Array.from(rows.flatMap((row) => [...row])), im: new Float64Array(n * n) };
@@ -42,7 +44,11 @@ export function eigenvalues({ rows: n, columns, data }: Matrix): readonly Eigenv
       step(h, first, last, shiftOf(h, last, steps % 10 === 0));
     }
   }
-  return found.reverse();
+  const largest = found.reduce((most, { re, im }) => Math.max(most, Math.abs(re), Math.abs(im)), 0);
+  // Rounding parts the real parts of a pair, so that they are compared at 2^-30 of the largest value.
+  const place = (value: Eigenvalue): number => Math.round((value.re / (largest || 1)) * 2 ** 30);
+  found.sort((x, y) => place(y) - place(x) || y.im - x.im);
+  return found.map(({ re, im }) => ({ re: re * power, im: im * power }));
 }
 
 function toHessenberg(h: readonly Float64Array[]): void {
