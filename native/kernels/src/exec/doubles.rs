@@ -133,10 +133,11 @@ impl Doubles {
         ctx: &Context<'_>,
         v: &StepValues<'_>,
         s: &Sizes,
-        [first, second, third, _]: &mut [Buffer; 4],
+        lent: &mut [Buffer; 4],
         lengths: [Option<usize>; 4],
     ) -> Result<(), KernelError> {
-        let [length, other, last, _] = lengths.map(|length| length.unwrap_or(0));
+        let [first, second, ..] = lent;
+        let [length, other, ..] = lengths.map(|length| length.unwrap_or(0));
         match self {
             Doubles::Gram => {
                 let size = [s.of('n'), s.of('p'), s.of('q')];
@@ -154,10 +155,13 @@ impl Doubles {
             }
             #[cfg(feature = "linalg")]
             Doubles::Decompose(method) => {
+                let [first, second, third, _] = lent;
                 let (a, n, size) = (v.doubles(0), s.of('n'), [s.of('n'), s.of('p')]);
                 let (one, two) = (first.doubles_mut(length), second.doubles_mut(other));
                 match method {
-                    Decomposition::Svd => decompose::svd(ctx, a, size, [one, two, third.doubles_mut(last)]),
+                    Decomposition::Svd => {
+                        decompose::svd(ctx, a, size, [one, two, third.doubles_mut(lengths[2].unwrap_or(0))])
+                    }
                     Decomposition::SymmetricEigen => decompose::symmetric_eigen(ctx, a, n, [one, two]),
                     Decomposition::Qr => decompose::qr(ctx, a, size, [one, two]),
                     Decomposition::Eigenvalues => decompose::eigenvalues(ctx, a, n, [one, two]),

@@ -3,6 +3,7 @@ import { attentionProperties } from './attention.ts';
 import { doubleProperties } from './doubles.ts';
 import type { Property } from './draw.ts';
 import { elementwiseProperties } from './elementwise.ts';
+import { expertProperties } from './experts.ts';
 import { gradientProperties } from './gradients.ts';
 import { productProperties } from './products.ts';
 import { visionProperties } from './vision.ts';
@@ -14,5 +15,6 @@ export const properties: { readonly [kernel in KernelName]: Property } = {
   ...attentionProperties,
   ...gradientProperties,
   ...visionProperties,
+  ...expertProperties,
   ...doubleProperties,
 };

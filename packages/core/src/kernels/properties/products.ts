@@ -95,6 +95,35 @@ export const productProperties = {
       allowed: 'exact',
     };
   },
+  project_csr: (draw) => {
+    const [T = 0, d = 0, F = 0] = draw.sizes(3);
+    const activation = draw.pick(['none', 'relu', 'threshold']);
+    const entries = T * F + draw.small(0, 3);
+    const batchTopK = draw.perhaps(() => draw.small(0, 9));
+    return {
+      inputs: [draw.floats([T, d])],
+      params: [
+        draw.floats([d, F]),
+        draw.perhaps(() => draw.floats([F])),
+        activation === 'threshold' ? draw.positive([F]) : null,
+      ],
+      attrs: { activation, ...(batchTopK === null ? {} : { batchTopK }) },
+      out: [[entries], [entries], [T + 1]],
+      allowed: 'exact',
+    };
+  },
+  active_csr: (draw) => {
+    const [T = 0, F = 0] = draw.sizes(2);
+    const entries = T * F + draw.small(0, 3);
+    const batchTopK = draw.perhaps(() => draw.small(0, 9));
+    const attrs = batchTopK === null ? {} : { batchTopK };
+    return { inputs: [draw.quarters([T, F])], attrs, out: [[entries], [entries], [T + 1]], allowed: 'exact' };
+  },
+  active_top_k: (draw) => {
+    const [T = 0, F = 0] = draw.sizes(2);
+    const k = draw.small(0, 9);
+    return { inputs: [draw.quarters([T, F])], attrs: { k }, out: [[T, k], [T, k], [T]], allowed: 'exact' };
+  },
   vocab_statistics: (draw) => {
     const [m = 0, V = 0] = draw.sizes(2, { others: 6, least: 1 });
     const [rows, k] = [draw.small(1, 3), draw.small(0, 5)];
