@@ -20,7 +20,10 @@ import { HypothesisOutcome } from './hypothesis-outcome.ts';
 import { Intervention } from './intervention.ts';
 import { Json } from './json.ts';
 import { LatentStatistics } from './latent-statistics.ts';
+import { LogitAttributionView } from './logit-attribution.ts';
+import { LogitLensView } from './logit-lens.ts';
 import { ModelRef } from './model.ts';
+import { ModelBlocks } from './model-blocks.ts';
 import { Patching } from './patching.ts';
 import { Plan } from './plan.ts';
 import { Provenance } from './provenance.ts';
@@ -30,6 +33,7 @@ import { RunRecord } from './run-record.ts';
 import { Pos, Scope } from './scope.ts';
 import { Site } from './site.ts';
 import { Task } from './task.ts';
+import { TokenStrip } from './token-strip.ts';
 import { ReaderRef, UnitRef } from './unit.ts';
 import { Value } from './value.ts';
 import { ZooCheck } from './zoo-check.ts';
@@ -56,7 +60,10 @@ const RECORDS = {
   intervention: Intervention,
   latent_statistics: LatentStatistics,
   ledger_entry: LedgerEntry,
+  logit_attribution: LogitAttributionView,
+  logit_lens: LogitLensView,
   model: ModelRef,
+  model_blocks: ModelBlocks,
   patching: Patching,
   plan: Plan,
   pos: Pos,
@@ -68,6 +75,7 @@ const RECORDS = {
   scope: Scope,
   site: Site,
   task: Task,
+  token_strip: TokenStrip,
   unit: UnitRef,
   value: Value,
 } as const satisfies Record<string, z.ZodType>;

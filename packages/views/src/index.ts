@@ -1,6 +1,8 @@
 export { default as AttentionPattern } from './attention-pattern/AttentionPattern.svelte';
 export type { AttentionHead, PatternValues } from './attention-pattern/pattern.ts';
 export type { PatternCell } from './attention-pattern/state.svelte.ts';
+export { default as AttributionBars } from './attribution-bars/AttributionBars.svelte';
+export type { BarRow } from './attribution-bars/bar-rows.ts';
 export { default as BenchRoofline } from './bench-roofline/BenchRoofline.svelte';
 export { type BenchRecord, threadsOf } from './bench-roofline/roofline.ts';
 export { default as BenchTable } from './bench-table/BenchTable.svelte';
@@ -8,3 +10,9 @@ export { default as CircuitGraph } from './circuit-graph/CircuitGraph.svelte';
 export type { CircuitGraphExport } from './circuit-graph/export-view.ts';
 export type { CircuitTarget, LiveEffect } from './circuit-graph/target.ts';
 export { listWeightChoices, type WeightChoice } from './circuit-graph/weight-choice.ts';
+export { default as LogitLens } from './logit-lens/LogitLens.svelte';
+export type { PartChoice } from './model-blocks/group-blocks.ts';
+export { default as ModelBlocks } from './model-blocks/ModelBlocks.svelte';
+export { default as PatchHeatmap } from './patch-heatmap/PatchHeatmap.svelte';
+export type { PatchCell } from './patch-heatmap/patch-slice.ts';
+export { default as TokenStrip } from './token-strip/TokenStrip.svelte';

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { CircuitscopeError } from '@circuitscope/schema';
 import { workspaceDir } from '@circuitscope/workspace';
+import { modelSource } from '../examine/model-source.ts';
 import type { Io } from '../io.ts';
 import { note, print } from '../output/index.ts';
 import { freePort } from './free-port.ts';
@@ -16,13 +17,15 @@ export interface DashboardOptions {
   readonly json: boolean;
   /** Folder with trainings; must exist. */
   readonly training?: string | undefined;
+  /** Paths, which must exist, and `zoo:NAME`. */
+  readonly models?: readonly string[] | undefined;
   /** Folder with files of benchmark results; must exist. */
   readonly bench?: string | undefined;
 }
 
 /** Serves the dashboard over the workspace until the signal aborts; prints the URL of `page` once it listens. */
 export async function serveDashboard(
-  { host = '127.0.0.1', port: wanted, workspace: named, json, training, bench }: DashboardOptions,
+  { host = '127.0.0.1', port: wanted, workspace: named, json, training, bench, models: asked = [] }: DashboardOptions,
   io: Io,
   page = '',
 ): Promise<void> {
@@ -36,6 +39,14 @@ export async function serveDashboard(
   }
   const trainings = folderOf('--training', training, 'train something into it first', io);
   const benches = folderOf('--bench', bench, 'measure something into it with bench kernels --out first', io);
+  const models = asked.map((given) => modelSource(given, io));
+  const missing = models.findIndex((source) => !source.startsWith('zoo:') && !existsSync(source));
+  if (missing >= 0) {
+    throw new CircuitscopeError('missing_file', `${asked[missing]} does not exist.`, {
+      at: '--model',
+      got: models[missing] ?? '',
+    });
+  }
   const port = await freePort(host, wanted ?? FIRST_PORT, wanted === undefined ? 20 : 1);
   const workspace = workspaceDir({ dir: named, env: io.env, cwd: io.cwd });
   const server = await startServer({
@@ -45,6 +56,7 @@ export async function serveDashboard(
     env: {
       ...io.env,
       CIRCUITSCOPE_WORKSPACE: workspace,
+      ...(models.length === 0 ? {} : { CIRCUITSCOPE_MODELS: models.join('\n') }),
       ...(trainings === undefined ? {} : { CIRCUITSCOPE_TRAINING: trainings }),
       ...(benches === undefined ? {} : { CIRCUITSCOPE_BENCH: benches }),
     },

@@ -16,12 +16,12 @@ export interface TaskData {
   readonly examples: number;
 }
 
-export function taskData(task: Task): TaskData {
+export function taskData(task: Task, least = 2): TaskData {
   const { examples } = task;
-  if (examples.length < 2) {
+  if (examples.length < least) {
     throw new CircuitscopeError(
       'too_few_examples',
-      `The task ${task.name} has ${examples.length} examples; intervals need at least two.`,
+      `The task ${task.name} has ${examples.length} examples; ${least} are needed at least, for intervals come from how examples differ.`,
       { at: task.name },
     );
   }

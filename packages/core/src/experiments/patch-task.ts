@@ -18,7 +18,8 @@ export interface PatchTaskOptions extends Pick<PatchOptions, 'grids' | 'directio
 /** Patches a task's places over grids and keeps the result as a record. */
 export async function patchTask(engine: Engine, model: Model, options: PatchTaskOptions): Promise<Patching> {
   const { task, how, seeds, source, grids, direction, run } = options;
-  const data = taskData(task);
+  // A grid has no intervals, so one pair of prompts is enough.
+  const data = taskData(task, 1);
   const swept = await patchSweep(engine, data, { ...run, grids, direction });
   const mean = (values: Float64Array): number => values.reduce((a, b) => a + b, 0) / values.length;
   const [example] = task.examples;

@@ -1,11 +1,13 @@
 export * from './attention-chain.ts';
 export * from './decompose.ts';
+export { describeOperation, describeSite } from './describe-site.ts';
 export * from './differentiate.ts';
 export * from './graph.ts';
 export * from './graph-builder.ts';
 export * from './operations.ts';
 export * from './rewrite.ts';
 export * from './rotary-frequencies.ts';
+export { type SiteRow, siteTable } from './site-table.ts';
 export * from './split-read.ts';
 export * from './stack-sites.ts';
 export * from './vector-jacobian.ts';

@@ -23,6 +23,8 @@ export interface GenerateOptions extends Pick<RunOptions, 'signal' | 'threads' |
   readonly temperature?: number;
   /** Draws are from this many largest logits. */
   readonly topK?: number;
+  /** Draws are from the fewest likeliest tokens whose probabilities reach this sum (Holtzman et al. 2019); 1 takes all. */
+  readonly topP?: number;
   readonly seed?: number;
   /** Tokens that end the text; they are not given out. */
   readonly stop?: ReadonlySet<number>;
@@ -72,7 +74,7 @@ export async function* generateTogether(
   prompts: readonly (readonly number[])[],
   options: GenerateOptions,
 ): AsyncGenerator<(number | null)[], void, undefined> {
-  const { steps, temperature = 0, seed = 0, stop } = options;
+  const { steps, temperature = 0, topP = 1, seed = 0, stop } = options;
   for (const ids of prompts) checkOptions(spec, ids, options);
   if (prompts.length === 0) return;
   const k = temperature === 0 ? 1 : Math.min(options.topK ?? MOST_CANDIDATES, spec.vocab, MOST_CANDIDATES);
@@ -96,7 +98,7 @@ export async function* generateTogether(
     const next = prompts.map((_, text) => {
       if ((room[text] ?? 0) <= 0) return null;
       const values = top.values.data.subarray(text * k, (text + 1) * k);
-      const chosen = temperature === 0 ? 0 : draw(values, temperature, draws[text]?.float() ?? 0);
+      const chosen = temperature === 0 ? 0 : draw(values, { temperature, topP }, draws[text]?.float() ?? 0);
       const id = top.indices.data[text * k + chosen] ?? 0;
       room[text] = stop?.has(id) ? 0 : (room[text] ?? 0) - 1;
       return stop?.has(id) ? null : id;
@@ -170,10 +172,14 @@ function candidates({ results: [top] }: Run): Extract<ReadoutResult, { kind: 'to
  * The place of the candidate that `uniform` in [0, 1) falls on. Runtimes differ in the last bits of exp, so weights are
  * rounded to float32 before they are summed.
  */
-function draw(logits: ArrayLike<number>, temperature: number, uniform: number): number {
+function draw(
+  logits: ArrayLike<number>,
+  { temperature, topP }: { readonly temperature: number; readonly topP: number },
+  uniform: number,
+): number {
   const largest = logits[0] ?? 0; // candidates come in descending order
   const weights = Array.from(logits, (logit) => Math.fround(Math.exp((logit - largest) / temperature)));
-  const total = weights.reduce((sum, weight) => sum + weight, 0);
+  const total = sumOf(topP < 1 ? nucleus(weights, topP) : weights);
   let left = uniform * total;
   for (const [place, weight] of weights.entries()) {
     left -= weight;
@@ -182,12 +188,25 @@ function draw(logits: ArrayLike<number>, temperature: number, uniform: number): 
   return 0; // rounding alone leads here
 }
 
+const sumOf = (weights: readonly number[]): number => weights.reduce((sum, weight) => sum + weight, 0);
+
+/** The first weights, in descending order, whose sum reaches a share of the whole; at least one. */
+function nucleus(weights: readonly number[], share: number): readonly number[] {
+  const wanted = share * sumOf(weights);
+  let sum = 0;
+  const count = weights.findIndex((weight) => {
+    sum += weight;
+    return sum >= wanted;
+  });
+  return count < 0 ? weights : weights.slice(0, count + 1);
+}
+
 function checkOptions(
   { context }: Pick<DecoderSpec, 'context'>,
   ids: readonly number[],
   options: GenerateOptions,
 ): void {
-  const { steps, temperature = 0, topK = 1, piece = 1 } = options;
+  const { steps, temperature = 0, topK = 1, topP = 1, piece = 1 } = options;
   const fail = (what: string, expected: string, got: number): never => {
     throw new CircuitscopeError('out_of_range', `${what} must be ${expected}, not ${got}.`, {
       at: what,
@@ -198,6 +217,7 @@ function checkOptions(
   if (!Number.isSafeInteger(steps) || steps < 0) fail('steps', 'a whole number from 0', steps);
   if (!Number.isFinite(temperature) || temperature < 0) fail('temperature', 'a number from 0', temperature);
   if (!Number.isSafeInteger(topK) || topK < 1) fail('topK', 'a whole number from 1', topK);
+  if (!(topP > 0 && topP <= 1)) fail('topP', 'a number above 0, up to 1', topP);
   if (!Number.isSafeInteger(piece) || piece < 1) fail('piece', 'a whole number from 1', piece);
   if (ids.length === 0) {
     throw new CircuitscopeError('bad_prompt', 'There is nothing to continue; begin with the token that begins a text.');

@@ -19,6 +19,7 @@ export const generate = command({
     steps: withDefault(integer('N', 'how many tokens to add, at most', { max: 1 << 20 }), 64),
     temperature: withDefault(real('T', '0 takes the most likely token; above, tokens are drawn', { min: 0 }), 0),
     topK: integer('K', 'draw from the K most likely tokens', { min: 1 }),
+    topP: real('P', 'draw from the likeliest tokens whose probabilities reach this sum', { min: 0.000001, max: 1 }),
     seed: shared.seed,
     noCache: flag('run the whole text for every token (slow; the same text)'),
     tokenizer,
@@ -58,7 +59,7 @@ export const generate = command({
 
     const added: number[] = [];
     const writer = textWriter(vocabulary, ids, (piece) => io.stdout.write(piece));
-    const { steps, temperature, seed, topK, threads, noCache } = options;
+    const { steps, temperature, seed, topK, topP, threads, noCache } = options;
     const settings = {
       steps,
       temperature,
@@ -67,6 +68,7 @@ export const generate = command({
       stop: endTokens(model),
       cache: !noCache,
       ...(topK ? { topK } : {}),
+      ...(topP ? { topP } : {}),
       ...(threads ? { threads } : {}),
     };
     for await (const id of generateTokens(engine, model.spec, ids, settings)) {
@@ -84,7 +86,7 @@ export const generate = command({
       model: { name: model.name, contentHash: await model.checkpoint.contentHash() },
       executor: executorDocument(engine),
       bos: bosUsed(options),
-      settings: { steps, temperature, seed, topK: topK ?? null },
+      settings: { steps, temperature, seed, topK: topK ?? null, topP: topP ?? null },
       prompt: [...ids],
       tokens: added,
       text: vocabulary ? vocabulary.decode([...ids, ...added]) : null,

@@ -3,12 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { engineFor, loadModel } from '@circuitscope/core/architectures';
 import { readSafetensorsHeader, readStored, readStoredFloat64 } from '@circuitscope/core/checkpoints';
-import { listSites } from '@circuitscope/core/graph';
+import { describeSite, listSites } from '@circuitscope/core/graph';
 import { captured, chooseExecutor, makePlan, runPlan } from '@circuitscope/core/plan';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { circuitscope } from '../../recorded-io.ts';
 import { sharedFolder, sharedPath, withoutShared } from '../../shared-data.ts';
-import { describeSite } from './describe-site.ts';
 import { readEntries } from './read-entries.ts';
 import { writeReadouts } from './write-readouts.ts';
 

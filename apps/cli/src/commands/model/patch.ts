@@ -8,6 +8,7 @@ import { chooseEngine } from '../../choose-engine.ts';
 import { command } from '../../command.ts';
 import { documentOf } from '../../examine/document-of.ts';
 import { openSource, runSettings } from '../../examine/open-source.ts';
+import { promptTask } from '../../examine/prompt-task.ts';
 import { readTask } from '../../examine/read-task.ts';
 import { questionFor } from '../../examine/task-for-model.ts';
 import { withWorkspace } from '../../open-workspace.ts';
@@ -30,6 +31,10 @@ export const patch = command({
       'FILE.json',
       'clean and corrupt prompts with answers (default: induction, or the task of a member of the zoo)',
     ),
+    clean: text('TEXT', 'instead of --task: the prompt after which --answer is right'),
+    corrupt: text('TEXT', 'as many tokens, after which --wrong is'),
+    answer: text('TEXT|#ID', 'one token'),
+    wrong: text('TEXT|#ID', 'one token'),
     grid: withDefault(choice(grids, 'which places'), 'resid'),
     direction: withDefault(
       choice(['denoise', 'noise'] as const, 'which prompts run, and which give values'),
@@ -53,6 +58,10 @@ export const patch = command({
       about: 'where the stream, attention and MLPs carry the answer, by layer and position',
     },
     {
+      line: "circuitscope model patch --model stories260K.bin --clean 'Lily saw a dog' --corrupt 'Timmy saw a dog' --answer ' She' --wrong ' He'",
+      about: 'one pair of prompts, in words',
+    },
+    {
       line: 'circuitscope model patch --model zoo:induction-attn-2l/seed-0 --grid head --out heads.csv',
       about: 'which heads do, as a table for another program',
     },
@@ -65,11 +74,16 @@ export const patch = command({
     const startedAt = Date.now();
     const { model: raw, member, source } = await openSource(options.model, io);
     const model = viewed(raw, view);
+    const written = promptTask(options, { model: raw, member, given: options.model }, io);
+    if (written && options.task !== undefined) {
+      throw new CircuitscopeError('bad_option', 'Give either --task or prompts in words, not both.', { at: '--task' });
+    }
     const task =
-      options.task === undefined
+      written ??
+      (options.task === undefined
         ? questionFor(raw, member).task({ seed, examples: options.examples })
-        : readTask(options.task, raw, io);
-    const how = options.task === undefined ? 'generated' : 'given';
+        : readTask(options.task, raw, io));
+    const how = written === null && options.task === undefined ? 'generated' : 'given';
     const engine = await chooseEngine(model, io);
     const { contentHash, graphHash } = await modelRef(model);
     const key = actionKey({
@@ -116,8 +130,8 @@ export const patch = command({
       const time = found
         ? 'found in the workspace (--again computes anew)'
         : numbers.duration(performance.now() - start);
-      const written = out === null ? '' : `Written: ${options.out}\n`;
-      return `${patchText(patching, styleFor(io))}\n${written}Kept: patching ${hash}\nTime: ${time}\n`;
+      const file = out === null ? '' : `Written: ${options.out}\n`;
+      return `${patchText(patching, styleFor(io))}\n${file}Kept: patching ${hash}\nTime: ${time}\n`;
     });
   },
 });

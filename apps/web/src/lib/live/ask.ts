@@ -1,6 +1,7 @@
 import type { Effect, EffectRequest, Pattern, Problem } from './effect.ts';
+import type { Reading, ReadingRequest } from './reading.ts';
 
-// The page's two questions to its server. What goes wrong becomes an Error whose message is one sentence for the reader.
+// The pages' questions to their server. What goes wrong becomes an Error whose message is one sentence for the reader.
 
 export function askEffect(hash: string, request: EffectRequest, signal: AbortSignal): Promise<Effect> {
   return ask(`/api/circuits/${hash}/effect`, {
@@ -13,6 +14,15 @@ export function askEffect(hash: string, request: EffectRequest, signal: AbortSig
 
 export function askPattern(hash: string, layer: number, example: number, signal: AbortSignal): Promise<Pattern> {
   return ask(`/api/circuits/${hash}/pattern?layer=${layer}&example=${example}`, { signal });
+}
+
+export function askReading(name: string, request: ReadingRequest, signal: AbortSignal): Promise<Reading> {
+  return ask(`/api/models/${encodeURIComponent(name)}/reading`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(request),
+    signal,
+  });
 }
 
 async function ask<T>(url: string, options: RequestInit): Promise<T> {

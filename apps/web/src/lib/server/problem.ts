@@ -5,7 +5,7 @@ import type { Problem } from '../live/effect.ts';
 // Errors on their way to the page: the library's say one sentence each, which is passed on; anything else is a bug of
 // ours, whose details stay in the log of the server.
 
-const NOT_FOUND = new Set(['missing_artefact', 'bad_hash']);
+const NOT_FOUND = new Set(['missing_artefact', 'bad_hash', 'unknown_model']);
 /** What a browser's abort is answered with; nobody reads it. */
 const CLIENT_CLOSED_REQUEST = 499;
 

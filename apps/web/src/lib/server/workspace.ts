@@ -149,6 +149,12 @@ export interface HypothesisList {
   readonly tampered: string | null;
 }
 
+/** Where the models of circuits lay when they were found, each once. */
+export function listModelSources(): readonly string[] {
+  const { records } = listRecords('circuit', parseCircuit);
+  return [...new Set(records.flatMap(({ record }) => record.model.source ?? []))];
+}
+
 export interface CircuitList {
   readonly circuits: readonly CircuitSummary[];
   /** Circuits that are listed but whose record cannot be read. */
