@@ -41,6 +41,11 @@ describe.skipIf(!sharedFolder)(`generation${sharedFolder ? '' : ` (skipped: ${wi
     expect(await collect([1], { steps: 12, temperature: 1.5, seed: 8 })).not.toEqual(first);
     const greedy = await collect([1], { steps: 12 });
     expect(await collect([1], { steps: 12, temperature: 1.5, topK: 1 })).toEqual(greedy);
+    // The fewest tokens that reach next to nothing are one; all of them are what is drawn without a bound.
+    expect(await collect([1], { steps: 12, temperature: 1.5, topP: 1e-6 })).toEqual(greedy);
+    expect(await collect([1], { steps: 12, temperature: 1.5, topP: 1, seed: 3 })).toEqual(
+      await collect([1], { steps: 12, temperature: 1.5, seed: 3 }),
+    );
   });
 
   test('a stop token ends the text and is not given out', async () => {

@@ -87,3 +87,14 @@ test('tokens of a task that says its words head the columns', async () => {
     source: ['0', 'one', 'two,"quoted"', 'one'],
   });
 });
+
+test('a pair of prompts in words is a task of one example, and all four words are needed', async () => {
+  const words = ['--clean', 'a b c a', '--corrupt', 'a b c b', '--answer', 'b', '--wrong', 'c', '--grid', 'resid'];
+  const { patching } = await patched(...words);
+  expect([patching.examples, patching.grids[0]?.shape]).toEqual([1, [2, patching.tokens?.base.length]]);
+  expect(patching.tokens?.source.slice(-4)).toEqual(['a', 'b', 'c', 'a']);
+  const { code, stderr } = await patch(...words.slice(0, 4));
+  expect([code, stderr]).toEqual([1, expect.stringContaining('needs --clean, --corrupt, --answer and --wrong')]);
+  const short = await patch('--clean', 'a b', ...words.slice(2));
+  expect(short.stderr).toContain('equally many');
+});
