@@ -51,15 +51,7 @@ export class Collector {
         continue;
       }
       if (!part) {
-        const variants = this.#variants ?? 1;
-        const length = variants * targets * block;
-        const leading = [...(this.#variants === null ? [] : [this.#variants]), ...(gradient ? [targets] : [])];
-        // Everything at once and in order is what was asked for: captures are too large to be held twice.
-        const inOrder = members.length === variants && members.every((variant, at) => variant === at);
-        if (inOrder && data.length === length && (targets === 1 || variants === 1)) {
-          this.#parts.set(name, { shape: [...leading, ...rest], data });
-          continue;
-        }
+        const length = (this.#variants ?? 1) * targets * block;
         const empty =
           data instanceof Int32Array
             ? new Int32Array(length)
