@@ -363,7 +363,7 @@ pub(super) fn run_kernel(
             let count = third.ints_mut(lengths[2].unwrap_or(0));
             let to = ops::Kept { values: out, indices, count };
             // A first look that the processor has no instruction for would take longer than the whole.
-            let screen = match screen.filter(|bits| bits.is_fast(ctx.isa)) {
+            let screen = match screen.bits(size('T'), size('F')).filter(|bits| bits.is_fast(ctx.isa)) {
                 Some(bits) => v.screen(ctx, bits)?,
                 None => None,
             };

@@ -10,6 +10,35 @@ use super::vision::Vision;
 use crate::ops::{ActivationFunction, DirectionOperation, EditOperation, NormKind, Reach, RotaryLayout, Scoring};
 use crate::screen::Bits;
 
+/// Whether a projection looks at few bits first. Its result is the same to the bit.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum FirstLook {
+    None,
+    At(Bits),
+    /// At bf16, where there is so much to project that a second copy of the weight is soon paid for.
+    WhereItPays,
+}
+
+const FIRST_LOOKS: [(&str, FirstLook); 4] = [
+    ("none", FirstLook::None),
+    ("bf16", FirstLook::At(Bits::Bf16)),
+    ("int8", FirstLook::At(Bits::Int8)),
+    ("auto", FirstLook::WhereItPays),
+];
+
+/// Latents of all tokens of a call, from which on a first look pays.
+const MANY_LATENTS: usize = 1 << 22;
+
+impl FirstLook {
+    pub(crate) fn bits(self, tokens: usize, latents: usize) -> Option<Bits> {
+        match self {
+            FirstLook::None => None,
+            FirstLook::At(bits) => Some(bits),
+            FirstLook::WhereItPays => (tokens.saturating_mul(latents) >= MANY_LATENTS).then_some(Bits::Bf16),
+        }
+    }
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Dtype {
     F32,
@@ -130,7 +159,7 @@ pub(crate) enum Kernel {
     EdgeRead { heads: usize },
     PairDots,
     ProjectDot,
-    BiasActTopK { activation: Latents, k: usize, screen: Option<Bits> },
+    BiasActTopK { activation: Latents, k: usize, screen: FirstLook },
     ProjectCsr { activation: Latents, per_token: Option<usize> },
     ActiveCsr { per_token: Option<usize> },
     ActiveTopK { k: usize },
@@ -264,11 +293,7 @@ impl Kernel {
             "bias_act_top_k" => Kernel::BiasActTopK {
                 activation: attrs.word("activation", &LATENTS)?,
                 k: attrs.count("k")?,
-                screen: match attrs.has("screen") {
-                    true => attrs
-                        .word("screen", &[("none", None), ("bf16", Some(Bits::Bf16)), ("int8", Some(Bits::Int8))])?,
-                    false => None,
-                },
+                screen: if attrs.has("screen") { attrs.word("screen", &FIRST_LOOKS)? } else { FirstLook::None },
             },
             "project_csr" => Kernel::ProjectCsr {
                 activation: attrs.word("activation", &LATENTS)?,
@@ -439,5 +464,19 @@ impl Kernel {
             Kernel::Doubles(doubles) => return doubles.ports(),
         };
         Ports { inputs, params, outputs }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_first_look_pays_where_there_is_much_to_project() {
+        assert_eq!(FirstLook::WhereItPays.bits(16, 24_576), None);
+        assert_eq!(FirstLook::WhereItPays.bits(1024, 24_576), Some(Bits::Bf16));
+        assert_eq!(FirstLook::WhereItPays.bits(usize::MAX, 2), Some(Bits::Bf16));
+        assert_eq!(FirstLook::At(Bits::Int8).bits(1, 1), Some(Bits::Int8));
+        assert_eq!(FirstLook::None.bits(1024, 24_576), None);
     }
 }

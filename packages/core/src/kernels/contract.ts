@@ -503,7 +503,7 @@ export const kernels = {
     attrs: {
       activation: latentActivation,
       k: number,
-      screen: { type: ['none', 'bf16', 'int8'], optional: true },
+      screen: { type: ['none', 'bf16', 'int8', 'auto'], optional: true },
     },
   },
   // Of T tokens all active latents, or with batchTopK = k the first k·T of the whole batch: value descending, NaN first, ties

@@ -33,7 +33,9 @@ const counts: { readonly [kernel: string]: (of: StepShapes) => number } = {
   mix: ({ in: [pattern], out }) => product(pattern) * last(out),
   mix_transposed: ({ in: [pattern], out }) => product(pattern) * last(out),
   columns: ({ in: [x], out }) => product(out) * last(x),
-  vocab_statistics: ({ in: [x], param, step }) => product(x) * (param[1] ?? 0) * ((step.in[2] ?? -1) < 0 ? 1 : 2),
+  // Reference rows are read once, however many rows are held against each.
+  vocab_statistics: ({ in: [x, , reference], param, step }) =>
+    (product(x) + ((step.in[2] ?? -1) < 0 ? 0 : product(reference))) * (param[1] ?? 0),
   pair_dots: ({ in: [x], out }) => (product(x) / (product(out.slice(2)) * (out[0] ?? 1) || 1)) * product(out),
   project_dot: ({ in: [x] }) => product(x),
   linear_grad_weight: ({ in: [x, ct] }) => product(ct) * (product(x) / (product(x?.slice(0, 2)) || 1)),
@@ -55,7 +57,7 @@ export function countProducts(program: Program, sizes: Sizes, weights: Weights):
   return program.steps.reduce((total, step) => {
     const param = program.params[step.params[0] ?? -1];
     const shapes = {
-      in: step.in.slice(0, 2).map(shapeOf),
+      in: step.in.slice(0, 3).map(shapeOf),
       out: shapeOf(step.out[0]),
       param: param === undefined ? [] : findWeight(weights, param).shape,
       step,

@@ -338,6 +338,7 @@ function findFused(
       attrs: {
         activation: latents.threshold === null ? 'relu' : 'threshold',
         ...pick(reader.attrs, ['k', 'batchTopK']),
+        ...(reader.op === 'active_top_k' ? { screen: 'auto' } : {}),
       },
       out: [{ node: id, needed: true }],
     });

@@ -84,7 +84,7 @@ export const productProperties = {
     const [T = 0, d = 0, F = 0] = draw.sizes(3);
     const k = draw.small(0, 9);
     const activation = draw.pick(['none', 'relu', 'threshold']);
-    const screen = draw.pick(['none', 'bf16', 'int8']);
+    const screen = draw.pick(['none', 'bf16', 'int8', 'auto']);
     const thresholds = activation === 'threshold' ? draw.positive([F]) : null;
     return {
       inputs: [draw.floats([T, d])],
