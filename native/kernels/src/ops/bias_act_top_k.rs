@@ -130,6 +130,7 @@ impl Project<'_> {
             first: &|group| a.blocks.range(group * per_group).start,
             latents: self.w.n(),
             piece: LATENTS,
+            per_thread: 2,
         };
         search_groups(self.ctx, groups, self.wanted.k, to, &|group, latents| {
             let blocks = group * per_group..a.blocks.count.min((group + 1) * per_group);
@@ -178,6 +179,8 @@ pub(super) struct Groups<'a> {
     pub latents: usize,
     /// Ranges of latents begin at multiples of it.
     pub piece: usize,
+    /// Tasks that each thread is to have at least.
+    pub per_thread: usize,
 }
 
 /// The first k of a range of latents for each token of a group.
@@ -192,9 +195,9 @@ pub(super) fn search_groups(
     to: Kept<'_>,
     search: &Search<'_>,
 ) -> Result<(), KernelError> {
-    let Groups { count, first, latents, piece } = groups;
+    let Groups { count, first, latents, piece, per_thread } = groups;
     let firsts: Vec<usize> = (0..count).map(first).collect();
-    let wanted = if ctx.threads > 1 { (2 * ctx.threads).div_ceil(count.max(1)) } else { 1 };
+    let wanted = if ctx.threads > 1 { (per_thread * ctx.threads).div_ceil(count.max(1)) } else { 1 };
     let per_range = latents.div_ceil(piece).div_ceil(wanted).max(1) * piece;
     let ranges = latents.div_ceil(per_range).max(1);
     let found: Vec<OnceLock<Vec<Best>>> = (0..count * ranges).map(|_| OnceLock::new()).collect();

@@ -42,8 +42,14 @@ pub fn screened_top_k(
     wanted.check(x, [width, latents], &to)?;
     let search = Screened { ctx, w, wanted };
     let per_group = tokens.div_ceil(tokens.div_ceil(TOKENS).max(1)).max(1);
-    let groups =
-        Groups { count: tokens.div_ceil(per_group), first: &|group| group * per_group, latents, piece: LATENTS };
+    // A range of the latents alone has a lower floor, so that more must be looked at: no more ranges than threads need.
+    let groups = Groups {
+        count: tokens.div_ceil(per_group),
+        first: &|group| group * per_group,
+        latents,
+        piece: LATENTS,
+        per_thread: 1,
+    };
     search_groups(ctx, groups, k, to, &|group, latents| {
         let rows = group * per_group..tokens.min((group + 1) * per_group);
         search.rows(&x[rows.start * width..rows.end * width], rows.len(), latents)
