@@ -6,6 +6,7 @@ import { addReadout } from './add-readouts.ts';
 import { applyInterventions, type GraphIntervention, requireSite } from './apply-interventions.ts';
 import { type BindContext, type ExternalInput, graphInputs, positionSizes } from './bind.ts';
 import type { ReadoutNodes } from './final-read.ts';
+import { gatherEarly } from './gather-early.ts';
 import { addLatentReadout, type LatentReader } from './latent-readout.ts';
 import { lower } from './lower.ts';
 import { newPositions } from './new-positions.ts';
@@ -95,17 +96,15 @@ export function compile(request: CompileRequest): Compiled {
 
   const given = request.fromBase ? giveUnchanged(rewrite, outputs, applied.changed, renamedParams) : [];
   const targets = gradients?.targets ?? 1;
+  const makers = [...applied.externals, ...read.flatMap((one) => one.externals), ...(gradients?.externals ?? [])];
+  // A backward reads the values that its forward had, at every position.
+  if (!gradients) makers.push(...gatherEarly(rewrite, outputs, makers));
   const { program, inputs } = lower(rewrite, outputs, {
     variants: variants.length,
     targets,
     ...(gradients ? { gradientsFrom: gradients.from } : {}),
   });
-  const externals = new Map<number, ExternalInput>(
-    [...applied.externals, ...read.flatMap((one) => one.externals), ...(gradients?.externals ?? [])].map((one) => [
-      one.node,
-      one,
-    ]),
-  );
+  const externals = new Map<number, ExternalInput>(makers.map((one) => [one.node, one]));
   for (const node of given) externals.set(node, { node, make: (context) => givenValue(node, context) });
   return {
     program,

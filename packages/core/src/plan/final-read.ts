@@ -92,7 +92,7 @@ export function positionIndex(
   at: Exclude<Pos, { kind: 'all' }>,
 ): { readonly node: number; readonly externals: readonly ExternalInput[] } {
   const count: Dim = at.kind === 'positions' ? at.positions.length : 1;
-  const node = rewrite.external('index:final', ['rows', count], 'i32');
+  const node = rewrite.external(`index:${JSON.stringify(at)}`, ['rows', count], 'i32');
   const make = (context: BindContext): Int32Array =>
     Int32Array.from(rowsOf(context, 'rows').flatMap(({ example }) => resolvePositions(at, example, context)));
   return { node, externals: [{ node, make, positions: true }] };

@@ -134,7 +134,9 @@ describe('a program', () => {
   test('a logit difference at one position multiplies two columns, not the vocabulary', () => {
     const readouts: Readout[] = [{ kind: 'logitDiff', at: { kind: 'last' }, answer: [1], wrong: [2] }];
     const program = programOf('gpt2', [[]], readouts);
-    expect(kernels(program).slice(-3)).toEqual(['gather_rows', 'norm', 'columns']);
+    expect(kernels(program).slice(-3)).toEqual(['linear', 'norm', 'columns']);
+    const of = (name: string) => program.values[program.steps.findLast(({ kernel }) => kernel === name)?.out[0] ?? -1];
+    expect([of('attention'), of('linear'), of('columns')].map((value) => value?.shape[1])).toEqual(['pos', 1, 1]);
   });
 });
 

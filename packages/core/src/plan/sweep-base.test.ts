@@ -242,7 +242,8 @@ describe('a sweep that reads single positions', () => {
     const whole = { tokens: prompt.tokens };
     const [read] = readouts;
     if (!read) throw new Error('no readout');
-    const alone = await runPlan(engine, makePlan(model.graph, { readouts: [read] }), whole);
+    const stream: Readout = { kind: 'capture', at: { site: 'blocks.1.hook_resid_post' } };
+    const alone = await runPlan(engine, makePlan(model.graph, { readouts: [stream] }), whole);
     const swept = await runPlan(engine, makePlan(model.graph, { readouts: [read], sweep: late }), whole);
     // One run for all, and two columns of the unembedding for each.
     expect(swept.multiplyAdds - alone.multiplyAdds).toBeLessThan(0.02 * alone.multiplyAdds);
