@@ -114,12 +114,12 @@ export interface NativeAddon {
   readonly NativeStore: new () => NativeStore;
   readonly NativeRun: new () => NativeRun;
   /**
-   * Runs all steps off this thread. Inputs are copied before it returns, outputs are written when it resolves; arrays that
-   * were transferred or resized by then are refused. Rejects with an Error whose `code` is `cancelled`, `memory`,
+   * Runs all steps off this thread. Inputs are copied before it returns; outputs are arrays of their own, and large ones
+   * hold the memory that they were computed in. Rejects with an Error whose `code` is `cancelled`, `memory`,
    * `bad_program`, `bad_input`, `missing_param`, `out_of_range` or `panic`.
    * @param sizes what the symbols of the program's shapes are in this call
    * @param inputs one array for each input, as long as its bound shape
-   * @param outputs one array for each output that is wanted, as long as its bound shape
+   * @param outputs names of those that are wanted, each once
    * @param options `memoryBytes` is the most that the program's slots may take together
    */
   execute(
@@ -127,10 +127,10 @@ export interface NativeAddon {
     store: NativeStore,
     sizes: { [symbol: string]: number },
     inputs: { [name: string]: NativeArray },
-    outputs: { [name: string]: NativeArray },
+    outputs: readonly string[],
     options: { threads?: number; memoryBytes?: number },
     run: NativeRun,
-  ): Promise<void>;
+  ): Promise<{ [name: string]: NativeArray }>;
   /** Measures the machine off this thread; null where it has no such thing. Rejects with `cancelled`. */
   probe(what: NativeProbe, run: NativeRun): Promise<NativeSamples | null>;
   /** As `execute` up to the run itself; no input may share its slot. */
@@ -164,11 +164,11 @@ export interface NativeBinding
 
 interface NativeCall {
   readInput(name: string, array: NativeArray): void;
-  checkOutput(name: string, array: NativeArray): void;
+  checkOutput(name: string): void;
   start(run: NativeRun): Promise<void>;
   measure(timing: NativeTiming, run: NativeRun): Promise<readonly number[]>;
   writeOutput(name: string, array: NativeArray): void;
-  takeOutput(name: string, array: NativeArray): void;
+  takeOutput(name: string): NativeArray;
   release(): void;
 }
 
@@ -210,10 +210,10 @@ export function nativeAddon(binding: NativeBinding): NativeAddon {
       const call = new binding.NativeCall(program, store, sizes, options);
       try {
         for (const [name, array] of Object.entries(inputs)) call.readInput(name, array);
-        for (const [name, array] of Object.entries(outputs)) call.checkOutput(name, array);
+        for (const name of outputs) call.checkOutput(name);
         cancelAtExit(run);
         await call.start(run);
-        for (const [name, array] of Object.entries(outputs)) call.takeOutput(name, array);
+        return Object.fromEntries(outputs.map((name) => [name, call.takeOutput(name)]));
       } finally {
         underWay?.delete(run);
         call.release();

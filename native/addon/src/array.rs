@@ -1,14 +1,16 @@
 //! Typed arrays, looked at anew at every use: between two calls JavaScript may detach, shrink or move their memory, and
-//! a SharedArrayBuffer may change under our hands. So entries are copied one by one, and no pointer outlives a call.
+//! a SharedArrayBuffer may change under our hands. So entries are copied one by one, and no pointer outlives a call. The
+//! other way round, what a program made may leave with its memory: nothing of ours reads that again.
 
+use std::ffi::c_void;
 use std::ptr;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use circuitscope_kernels::exec::{Entries, EntriesMut};
-use napi::bindgen_prelude::Unknown;
-use napi::{JsValue, sys};
+use circuitscope_kernels::exec::{Code, Entries, EntriesMut, ExecError, GivenAway};
+use napi::bindgen_prelude::{FromNapiValue, Unknown};
+use napi::{Env, JsValue, sys};
 
-use crate::error::{ErrorCode, bad_input};
+use crate::error::{ErrorCode, bad_input, js_error};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -23,6 +25,21 @@ impl Kind {
             Kind::F32 => "Float32Array",
             Kind::I32 => "Int32Array",
             Kind::F64 => "Float64Array",
+        }
+    }
+
+    fn size(self) -> usize {
+        match self {
+            Kind::F32 | Kind::I32 => 4,
+            Kind::F64 => 8,
+        }
+    }
+
+    fn typed(self) -> sys::napi_typedarray_type {
+        match self {
+            Kind::F32 => sys::TypedarrayType::float32_array,
+            Kind::I32 => sys::TypedarrayType::int32_array,
+            Kind::F64 => sys::TypedarrayType::float64_array,
         }
     }
 }
@@ -64,13 +81,8 @@ fn memory<'a, T: Cell>(
             &mut offset,
         )
     };
-    let expected = match kind {
-        Kind::F32 => sys::TypedarrayType::float32_array,
-        Kind::I32 => sys::TypedarrayType::int32_array,
-        Kind::F64 => sys::TypedarrayType::float64_array,
-    };
-    assert_eq!(size_of::<T>(), if kind == Kind::F64 { 8 } else { 4 }, "cells are as large as the entries");
-    if status != sys::Status::napi_ok || found_type != expected {
+    assert_eq!(size_of::<T>(), kind.size(), "cells are as large as the entries");
+    if status != sys::Status::napi_ok || found_type != kind.typed() {
         return Err(wrong());
     }
     let length = length.unwrap_or(found_length);
@@ -89,15 +101,6 @@ fn memory<'a, T: Cell>(
     // the result lives, so they stay there, and other threads that share the buffer only make values change, which
     // atomics allow.
     Ok(Memory(unsafe { std::slice::from_raw_parts(data.cast::<T>(), length) }))
-}
-
-/// That an array could receive the entries; nothing is written.
-pub fn check(what: &str, array: &Unknown<'_>, entries: &Entries<'_>) -> napi::Result<(), ErrorCode> {
-    match entries {
-        Entries::F32(to) => memory::<AtomicU32>(what, array, Kind::F32, Some(to.len())).map(drop),
-        Entries::I32(to) => memory::<AtomicU32>(what, array, Kind::I32, Some(to.len())).map(drop),
-        Entries::F64(to) => memory::<AtomicU64>(what, array, Kind::F64, Some(to.len())).map(drop),
-    }
 }
 
 /// Copies an array into entries of the same kind and number.
@@ -148,6 +151,80 @@ pub fn write(what: &str, array: &Unknown<'_>, entries: Entries<'_>) -> napi::Res
         }
     }
     Ok(())
+}
+
+/// A new array with these entries.
+pub fn copied(env: Env, entries: Entries<'_>) -> napi::Result<Unknown<'static>, ErrorCode> {
+    let (kind, start, length) = match entries {
+        Entries::F32(of) => (Kind::F32, of.as_ptr().cast::<u8>(), of.len()),
+        Entries::I32(of) => (Kind::I32, of.as_ptr().cast(), of.len()),
+        Entries::F64(of) => (Kind::F64, of.as_ptr().cast(), of.len()),
+    };
+    let bytes = length * kind.size();
+    let (mut data, mut buffer) = (ptr::null_mut(), ptr::null_mut());
+    // SAFETY: the environment is that of the call that we are in.
+    let status = unsafe { sys::napi_create_arraybuffer(env.raw(), bytes, &mut data, &mut buffer) };
+    if status != sys::Status::napi_ok || (bytes > 0 && data.is_null()) {
+        return Err(no_memory(bytes));
+    }
+    if bytes > 0 {
+        // SAFETY: both are `bytes` long, and nobody else knows of the new one.
+        unsafe { ptr::copy_nonoverlapping(start, data.cast::<u8>(), bytes) };
+    }
+    typed(env, kind, buffer, length)
+}
+
+/// An array whose memory is that of the entries, and goes back to the system when the array is collected.
+pub fn over(env: Env, mut given: GivenAway) -> napi::Result<Unknown<'static>, ErrorCode> {
+    let (kind, start, length) = match given.entries_mut() {
+        EntriesMut::F32(of) => (Kind::F32, of.as_mut_ptr().cast::<u8>(), of.len()),
+        EntriesMut::I32(of) => (Kind::I32, of.as_mut_ptr().cast(), of.len()),
+        EntriesMut::F64(of) => (Kind::F64, of.as_mut_ptr().cast(), of.len()),
+    };
+    let bytes = length * kind.size();
+    let hint = Box::into_raw(Box::new(given));
+    let mut buffer = ptr::null_mut();
+    // SAFETY: the memory is that of `hint`, which lives until `collected` gets it, and nothing else reads or writes it.
+    let status = unsafe {
+        sys::napi_create_external_arraybuffer(env.raw(), start.cast(), bytes, Some(collected), hint.cast(), &mut buffer)
+    };
+    if status == sys::Status::napi_ok {
+        return typed(env, kind, buffer, length);
+    }
+    // SAFETY: it was made by `into_raw` above, and the runtime did not take it.
+    let mut given = unsafe { Box::from_raw(hint) };
+    if status != sys::Status::napi_no_external_buffers_allowed {
+        return Err(no_memory(bytes));
+    }
+    copied(
+        env,
+        match given.entries_mut() {
+            EntriesMut::F32(of) => Entries::F32(of),
+            EntriesMut::I32(of) => Entries::I32(of),
+            EntriesMut::F64(of) => Entries::F64(of),
+        },
+    )
+}
+
+/// The runtime's last word on an array of `over`, on whichever thread it collects.
+unsafe extern "C" fn collected(_: sys::napi_env, _: *mut c_void, hint: *mut c_void) {
+    // SAFETY: made by `into_raw` in `over`; a runtime calls this once.
+    drop(unsafe { Box::from_raw(hint.cast::<GivenAway>()) });
+}
+
+fn typed(env: Env, kind: Kind, buffer: sys::napi_value, length: usize) -> napi::Result<Unknown<'static>, ErrorCode> {
+    let mut array = ptr::null_mut();
+    // SAFETY: the buffer was made in this call and holds `length` entries of this kind.
+    let status = unsafe { sys::napi_create_typedarray(env.raw(), kind.typed(), length, buffer, 0, &mut array) };
+    if status != sys::Status::napi_ok {
+        return Err(no_memory(length * kind.size()));
+    }
+    // SAFETY: a value of this environment and call, which returns it.
+    unsafe { Unknown::from_napi_value(env.raw(), array) }.map_err(|_| no_memory(length * kind.size()))
+}
+
+fn no_memory(bytes: usize) -> napi::Error<ErrorCode> {
+    js_error(ExecError::new(Code::Memory, format!("The runtime gave no array of {bytes} bytes for an output.")))
 }
 
 /// The entries of a Float32Array, in place of what `to` held; one whose buffer was transferred has none.

@@ -99,18 +99,13 @@ impl NativeCall {
         })
     }
 
-    /// Before the run: that an array can take an output. Throws `bad_input`.
+    /// Before the run: that there is such an output. Throws `bad_input`.
     #[napi]
-    pub fn check_output(&self, name: String, array: Unknown<'_>) -> napi::Result<(), ErrorCode> {
-        guarded(|| {
-            let state = lock(&self.state);
-            let State::Open { call, .. } = &*state else {
-                return Err(bad_input("Outputs are checked before a run, not in it."));
-            };
-            let Some(entries) = call.output(&name) else {
-                return Err(bad_input(format!("The program has no output {name}.")));
-            };
-            array::check(&format!("The output {name}"), &array, &entries)
+    pub fn check_output(&self, name: String) -> napi::Result<(), ErrorCode> {
+        guarded(|| match &*lock(&self.state) {
+            State::Open { call, .. } if call.output(&name).is_some() => Ok(()),
+            State::Open { .. } => Err(bad_input(format!("The program has no output {name}."))),
+            _ => Err(bad_input("Outputs are checked before a run, not in it.")),
         })
     }
 
@@ -129,15 +124,22 @@ impl NativeCall {
         })
     }
 
-    /// As [`NativeCall::write_output`], and gives the output's memory back: it cannot be read again. Throws `bad_input`.
-    #[napi]
-    pub fn take_output(&self, name: String, array: Unknown<'_>) -> napi::Result<(), ErrorCode> {
+    /// After the run: an output as an array of its own, which holds the memory that it was computed in where that is large.
+    /// It cannot be read again then. Throws `bad_input`.
+    #[napi(ts_return_type = "Float32Array | Int32Array | Float64Array")]
+    pub fn take_output(&self, env: Env, name: String) -> napi::Result<Unknown<'static>, ErrorCode> {
         guarded(|| {
-            self.write_output(name.clone(), array)?;
-            if let State::Done(call) = &mut *lock(&self.state) {
-                call.give_back(&name);
+            let mut state = lock(&self.state);
+            let State::Done(call) = &mut *state else {
+                return Err(bad_input("Outputs are taken after a run that went well."));
+            };
+            if let Some(given) = call.give_away(&name) {
+                return array::over(env, given);
             }
-            Ok(())
+            match call.output(&name) {
+                Some(entries) => array::copied(env, entries),
+                None => Err(bad_input(format!("The program has no output {name}, or it was taken."))),
+            }
         })
     }
 

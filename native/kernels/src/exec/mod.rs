@@ -20,5 +20,5 @@ mod weight;
 pub use error::{Code, ExecError};
 pub use measure::{MAX_SAMPLES, Timing};
 pub use program::Program;
-pub use run::{Call, Entries, EntriesMut, Limits, Run};
+pub use run::{Call, Entries, EntriesMut, GivenAway, Limits, Run};
 pub use store::{Mapping, Store, StoreBytes};

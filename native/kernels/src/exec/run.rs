@@ -58,8 +58,33 @@ pub enum EntriesMut<'a> {
     F64(&'a mut [f64]),
 }
 
-/// Outputs of more bytes than this leave no memory behind for later calls.
-const KEPT_OUTPUTS: usize = 32 << 20;
+/// Outputs of fewer bytes together are copied, and leave warm memory behind for later calls.
+const COPIED: usize = 32 << 20;
+/// The least bytes of an output that is worth the mapping.
+const GIVEN_AWAY: usize = 64 << 10;
+
+/// An output that left its call, with the memory that it was computed in.
+pub struct GivenAway {
+    entries: Buffer,
+    dtype: Dtype,
+    length: usize,
+}
+
+impl GivenAway {
+    pub fn entries_mut(&mut self) -> EntriesMut<'_> {
+        match self.dtype {
+            Dtype::F32 => EntriesMut::F32(self.entries.floats_mut(self.length)),
+            Dtype::I32 => EntriesMut::I32(self.entries.ints_mut(self.length)),
+            Dtype::F64 => EntriesMut::F64(self.entries.doubles_mut(self.length)),
+        }
+    }
+}
+
+impl Drop for GivenAway {
+    fn drop(&mut self) {
+        std::mem::replace(&mut self.entries, Buffer::empty()).free();
+    }
+}
 
 /// A program with everything bound: all shapes known and found to fit, memory taken.
 pub struct Call {
@@ -71,8 +96,8 @@ pub struct Call {
     sizes: Vec<Sizes>,
     pub(super) weights: Vec<Arc<Weight>>,
     slots: Vec<Buffer>,
-    /// Outputs whose memory was given back.
-    given_back: Vec<bool>,
+    /// Outputs that left with their memory.
+    given_away: Vec<bool>,
     used: bool,
     /// The weights as they were before any packing, where that is to be timed more than once.
     pub(super) unpacked: Option<Vec<Unpacked>>,
@@ -170,7 +195,7 @@ impl Call {
             sizes: step_sizes,
             weights,
             slots,
-            given_back: vec![false; program.outputs.len()],
+            given_away: vec![false; program.outputs.len()],
             used: false,
             unpacked: None,
         })
@@ -196,11 +221,11 @@ impl Call {
         })
     }
 
-    /// An output, once the run is done and until it is given back.
+    /// An output, once the run is done and until it is given away.
     pub fn output(&self, name: &str) -> Option<Entries<'_>> {
         let at = self.program.outputs.iter().position(|output| output.name == name)?;
         let value = self.program.outputs[at].value;
-        if self.given_back[at] {
+        if self.given_away[at] {
             return None;
         }
         let (spec, length) = (&self.program.values[value], self.lengths[value]);
@@ -212,21 +237,25 @@ impl Call {
         })
     }
 
-    /// Gives the memory of an output back that is read no more, so that large results do not lie twice in memory.
-    pub fn give_back(&mut self, name: &str) {
+    /// Gives an output away with its memory, where the outputs are many megabytes and no other one lies there too, so that
+    /// they are neither copied nor twice in memory. `None` where it is to be copied.
+    pub fn give_away(&mut self, name: &str) -> Option<GivenAway> {
         let outputs = &self.program.outputs;
-        let Some(at) = outputs.iter().position(|output| output.name == name) else { return };
-        self.given_back[at] = true;
-        let slot_of = |at: usize| self.program.values[outputs[at].value].slot;
-        let slot = slot_of(at);
-        if (0..outputs.len()).any(|other| !self.given_back[other] && slot_of(other) == slot) {
-            return;
+        let at = outputs.iter().position(|output| output.name == name)?;
+        let (value, bytes) = (outputs[at].value, |at: usize| {
+            let value = outputs[at].value;
+            self.lengths[value] * self.program.values[value].dtype.size()
+        });
+        let spec = &self.program.values[value];
+        let there =
+            |other: usize| !self.given_away[other] && self.program.values[outputs[other].value].slot == spec.slot;
+        let alone = (0..outputs.len()).all(|other| (other == at) == there(other));
+        if !alone || bytes(at) < GIVEN_AWAY || (0..outputs.len()).map(bytes).sum::<usize>() < COPIED {
+            return None;
         }
-        let bytes: usize = outputs.iter().map(|output| 4 * self.lengths[output.value]).sum();
-        let buffer = std::mem::replace(&mut self.slots[slot], Buffer::empty());
-        if bytes > KEPT_OUTPUTS {
-            buffer.free();
-        }
+        let entries = std::mem::replace(&mut self.slots[spec.slot], Buffer::empty());
+        self.given_away[at] = true;
+        Some(GivenAway { entries, dtype: spec.dtype, length: self.lengths[value] })
     }
 
     /// All steps, one after the other, once: inputs share slots with what is computed from them. A panic comes back as an

@@ -71,10 +71,10 @@ export interface NativeAddon {
     store: NativeStoreHandle,
     sizes: { [symbol: string]: number },
     inputs: { [name: string]: Float32Array | Int32Array | Float64Array },
-    outputs: { [name: string]: Float32Array | Int32Array | Float64Array },
+    outputs: readonly string[],
     options: { threads?: number; memoryBytes?: number },
     run: NativeRunHandle,
-  ): Promise<void>;
+  ): Promise<{ [name: string]: Float32Array | Int32Array | Float64Array }>;
   probe(what: NativeProbe, run: NativeRunHandle): Promise<NativeSamples | null>;
   timed(
     program: NativeProgramHandle,

@@ -94,26 +94,14 @@ export function nativeExecutor(addon: NativeAddon): Executor {
         checkLength(name, data.length, boundShape(program.values[value]?.shape ?? [], sizes));
         given[name] = data instanceof Int32Array ? data : asType(data, program.values[value]?.dtype);
       }
-      const outputs: Arrays = {};
-      for (const { name, value } of program.outputs) {
-        const spec = program.values[value];
-        const length = boundShape(spec?.shape ?? [], sizes).reduce((a, b) => a * b, 1);
-        outputs[name] =
-          spec?.dtype === 'i32'
-            ? new Int32Array(length)
-            : spec?.dtype === 'f64'
-              ? new Float64Array(length)
-              : new Float32Array(length);
-      }
       try {
-        await observed(addon, handle, store.handle, program, sizes, given, outputs, options);
+        return await observed(addon, handle, store.handle, program, sizes, given, options);
       } finally {
         for (const name of edited) {
           store.handle.remove(name);
           store.defined.delete(name);
         }
       }
-      return outputs;
     },
   };
 }
@@ -131,9 +119,8 @@ async function observed(
   program: Program,
   sizes: Sizes,
   inputs: Arrays,
-  outputs: Arrays,
   options: ExecuteOptions,
-): Promise<void> {
+): Promise<Arrays> {
   options.signal?.throwIfAborted();
   const run = new addon.NativeRun();
   const cancel = (): void => run.cancel();
@@ -145,7 +132,8 @@ async function observed(
       ...(options.threads ? { threads: options.threads } : {}),
       memoryBytes: options.memoryBytes ?? programBytes(program, sizes),
     };
-    await addon.execute(handle, store, { ...sizes }, inputs, outputs, limits, run);
+    const wanted = [...new Set(program.outputs.map(({ name }) => name))];
+    return await addon.execute(handle, store, { ...sizes }, inputs, wanted, limits, run);
   } catch (error) {
     options.signal?.throwIfAborted();
     throw error instanceof Error && 'code' in error && typeof error.code === 'string'
