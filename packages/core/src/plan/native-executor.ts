@@ -94,6 +94,7 @@ export function nativeExecutor(addon: NativeAddon): Executor {
         checkLength(name, data.length, boundShape(program.values[value]?.shape ?? [], sizes));
         given[name] = data instanceof Int32Array ? data : asType(data, program.values[value]?.dtype);
       }
+      await collectBefore(program, sizes);
       try {
         return await observed(addon, handle, store.handle, program, sizes, given, options);
       } finally {
@@ -104,6 +105,25 @@ export function nativeExecutor(addon: NativeAddon): Executor {
       }
     },
   };
+}
+
+/** Outputs of so many bytes are worth a look for those of earlier runs. */
+const COLLECTED = 128 << 20;
+
+/**
+ * Lets go of large results that nobody holds any more before new ones are made: the runtime does not hurry, as it sees
+ * little of the memory that they hold.
+ */
+async function collectBefore(program: Program, sizes: Sizes): Promise<void> {
+  const bytes = program.outputs.reduce(
+    (sum, { value }) => sum + 4 * boundShape(program.values[value]?.shape ?? [], sizes).reduce((a, b) => a * b, 1),
+    0,
+  );
+  const { Bun: runtime }: { readonly Bun?: { gc(now: boolean): void } } = globalThis;
+  if (bytes < COLLECTED || !runtime) return;
+  runtime.gc(true);
+  // The runtime gives memory back between two turns of its loop.
+  await new Promise((resolve) => setTimeout(resolve, 0));
 }
 
 /** A program says how wide its floats are. */
