@@ -216,6 +216,9 @@ impl Pool {
     }
 
     fn fits(&self, s: &Sizes) -> Result<(), String> {
+        if s.of('H') == 0 || s.of('W') == 0 {
+            return Err("a pool needs images with at least one entry".into());
+        }
         places_fit(self.plane(s).map_err(|why| why.to_string())?, s)
     }
 }
