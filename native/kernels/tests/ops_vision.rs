@@ -20,7 +20,9 @@ const CASES: [Case; 9] = [
 ];
 
 fn sizes(([channels, height, width], after, window, stride, padding, dilation, groups): Case) -> Convolution {
-    let axis = |at: usize, size| Axis::new(size, window[at], [stride[at], padding[at], dilation[at]], false).unwrap();
+    let axis = |at: usize, size| {
+        Axis::new(size, window[at], [stride[at], padding[at], padding[at], dilation[at]], false).unwrap()
+    };
     let plane = Plane { down: axis(0, height), across: axis(1, width) };
     Convolution { plane, groups, before: channels / groups, after: after / groups }
 }
@@ -133,8 +135,16 @@ fn channels_and_pools_agree_on_every_path() {
         wish[at(i)] = ct.mul_add(*x, wish[at(i)]);
     }
     assert!(same_bits(&got, &wish));
-    for (window, stride, padding, ceil) in [(2, 2, 0, false), (3, 2, 1, true), (3, 1, 1, false), (2, 3, 1, true)] {
-        let axis = |size| Axis::new(size, window, [stride, padding, 1], ceil).unwrap();
+    let cases = [
+        (2, 2, [0, 0], false),
+        (3, 2, [1, 1], true),
+        (3, 1, [1, 1], false),
+        (2, 3, [1, 1], true),
+        (3, 2, [0, 1], false),
+        (4, 1, [2, 1], true),
+    ];
+    for (window, stride, [padding, behind], ceil) in cases {
+        let axis = |size| Axis::new(size, window, [stride, padding, behind, 1], ceil).unwrap();
         let plane = Plane { down: axis(height), across: axis(width) };
         let len = rows * channels * plane.places();
         let ct = random.floats(len);
@@ -154,8 +164,8 @@ fn channels_and_pools_agree_on_every_path() {
 
 #[test]
 fn windows_that_overflow_are_refused_and_those_that_do_not_fit_have_no_place() {
-    assert!(Axis::new(5, 3, [0, 0, 1], false).is_err());
-    assert!(Axis::new(5, usize::MAX, [1, 0, 2], false).is_err());
-    assert!(Axis::new(usize::MAX, 3, [1, 1, 1], false).is_err());
-    assert_eq!(Axis::new(2, 3, [1, 0, 1], true).unwrap().out, 0);
+    assert!(Axis::new(5, 3, [0, 0, 0, 1], false).is_err());
+    assert!(Axis::new(5, usize::MAX, [1, 0, 0, 2], false).is_err());
+    assert!(Axis::new(usize::MAX, 3, [1, 1, 1, 1], false).is_err());
+    assert_eq!(Axis::new(2, 3, [1, 0, 0, 1], true).unwrap().out, 0);
 }

@@ -38,6 +38,10 @@ impl<'a> StepValues<'a> {
         self.maybe_floats(at).unwrap_or_default()
     }
 
+    pub(super) fn all_floats(&self) -> impl Iterator<Item = &'a [f32]> {
+        (0..self.step.inputs.len()).map(|at| self.floats(at))
+    }
+
     /// Vectors a position of a value [rows, pos, vectors, width]; one where it has no such dimension.
     fn vectors(&self, at: usize) -> usize {
         let value = self.step.inputs.get(at).copied().flatten();
@@ -109,7 +113,7 @@ pub(super) fn run_kernel(
             ops::embed(ctx, v.ints(0), &WeightTable::new(weight, *transposed), out)
         }
         Kernel::Sum => {
-            let terms: Vec<&[f32]> = (0..v.step.inputs.len()).map(|at| v.floats(at)).collect();
+            let terms: Vec<&[f32]> = v.all_floats().collect();
             ops::sum(ctx, &terms, out)
         }
         Kernel::Mul => ops::mul(ctx, v.floats(0), v.floats(1), out),

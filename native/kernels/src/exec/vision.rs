@@ -12,11 +12,13 @@ use crate::gemm::Context;
 use crate::ops::{self, Axis, Convolution, Groups, Plane};
 
 type Pair = [usize; 2];
+/// Before and behind, down and across.
+type Padding = [Pair; 2];
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Movement {
     stride: Pair,
-    padding: Pair,
+    padding: Padding,
     dilation: Pair,
     groups: usize,
 }
@@ -25,12 +27,12 @@ pub(crate) struct Movement {
 pub(crate) struct Pool {
     window: Pair,
     stride: Pair,
-    padding: Pair,
+    padding: Padding,
     dilation: Pair,
     ceil: bool,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug)]
 pub(crate) enum Vision {
     Conv2d(Movement),
     Conv2dGradInput(Movement),
@@ -41,6 +43,10 @@ pub(crate) enum Vision {
     MaxPool2dGrad(Pool),
     AvgPool2d { pool: Pool, count_padding: bool },
     AvgPool2dGrad { pool: Pool, count_padding: bool },
+    ConcatChannels,
+    SliceChannels { first: usize },
+    Clip([f32; 2]),
+    ClipGrad([f32; 2]),
 }
 
 const F: Port = Port::One(Dtype::F32);
@@ -60,6 +66,10 @@ impl Vision {
             "avg_pool2d_grad" => {
                 Vision::AvgPool2dGrad { pool: pool(attrs)?, count_padding: attrs.flag("countPadding")? }
             }
+            "concat_channels" => Vision::ConcatChannels,
+            "slice_channels" => Vision::SliceChannels { first: attrs.count("first")? },
+            "clip" => Vision::Clip(bounds(attrs)?),
+            "clip_grad" => Vision::ClipGrad(bounds(attrs)?),
             _ => return Ok(None),
         }))
     }
@@ -75,6 +85,10 @@ impl Vision {
             Vision::MaxPool2dGrad(_) => "max_pool2d_grad",
             Vision::AvgPool2d { .. } => "avg_pool2d",
             Vision::AvgPool2dGrad { .. } => "avg_pool2d_grad",
+            Vision::ConcatChannels => "concat_channels",
+            Vision::SliceChannels { .. } => "slice_channels",
+            Vision::Clip(_) => "clip",
+            Vision::ClipGrad(_) => "clip_grad",
         }
     }
 
@@ -84,7 +98,9 @@ impl Vision {
             Vision::Conv2d(_) => (&[F], &[Vector, MaybeVector]),
             Vision::Conv2dGradInput(_) => (&[F], &[Vector]),
             Vision::ChannelAffine => (&[F], &[MaybeVector, MaybeVector]),
-            Vision::Conv2dGradWeight(_) | Vision::MaxPool2dGrad(_) => (&[F, F], &[]),
+            Vision::Conv2dGradWeight(_) | Vision::MaxPool2dGrad(_) | Vision::ClipGrad(_) => (&[F, F], &[]),
+            Vision::ConcatChannels => (&[Port::Many(1)], &[]),
+            Vision::SliceChannels { .. } | Vision::Clip(_) => (&[F], &[]),
             Vision::ChannelSum => (&[F, MAYBE_F], &[]),
             Vision::MaxPool2d(_) | Vision::AvgPool2d { .. } | Vision::AvgPool2dGrad { .. } => (&[F], &[]),
         };
@@ -143,6 +159,37 @@ impl Vision {
                 shapes.fit_outputs(s, &["RCHW"])?;
                 pool.fits(s)
             }
+            Vision::ConcatChannels => {
+                shapes.fit_outputs(s, &["RCHW"])?;
+                let plane = [s.of('H'), s.of('W')];
+                let mut channels = 0usize;
+                for (at, shape) in shapes.inputs.iter().enumerate() {
+                    match shape.unwrap_or_default() {
+                        [rows, own, across @ ..] if *rows == s.of('R') && across == plane => {
+                            channels = channels.saturating_add(*own);
+                        }
+                        other => {
+                            return Err(format!("in[{at}] is {other:?}, which has not the output's rows and sizes"));
+                        }
+                    }
+                }
+                equal("the number of channels of the inputs together", channels, s.of('C'))
+            }
+            Vision::SliceChannels { first } => {
+                shapes.fit_inputs(s, &["RCHW"])?;
+                shapes.fit_outputs(s, &["ROHW"])?;
+                match first.checked_add(s.of('O')) {
+                    Some(end) if end <= s.of('C') => Ok(()),
+                    _ => Err(format!("{} channels from {first} on are not among {}", s.of('O'), s.of('C'))),
+                }
+            }
+            Vision::Clip(_) | Vision::ClipGrad(_) => {
+                let out = shapes.output(0).unwrap_or_default();
+                match shapes.inputs.iter().position(|shape| shape.unwrap_or_default() != out) {
+                    None => Ok(()),
+                    Some(at) => Err(format!("in[{at}] has not the shape {out:?} of the output")),
+                }
+            }
         }
     }
 
@@ -182,6 +229,18 @@ impl Vision {
             Vision::AvgPool2dGrad { pool, count_padding } => {
                 ops::avg_pool2d_grad(ctx, pool.plane(s)?, *count_padding, v.floats(0), out)
             }
+            Vision::ConcatChannels => {
+                let rows = s.of('R').max(1);
+                let parts: Vec<(&[f32], usize)> = v.all_floats().map(|part| (part, part.len() / rows)).collect();
+                ops::concat_channels(ctx, &parts, out)
+            }
+            Vision::SliceChannels { first } => {
+                let plane = s.of('H') * s.of('W');
+                let sizes = [s.of('R'), s.of('C') * plane, first * plane, s.of('O') * plane];
+                ops::slice_channels(ctx, v.floats(0), sizes, out)
+            }
+            Vision::Clip(bounds) => ops::clip(ctx, v.floats(0), *bounds, out),
+            Vision::ClipGrad(bounds) => ops::clip_grad(ctx, v.floats(0), v.floats(1), *bounds, out),
         }
     }
 }
@@ -189,7 +248,8 @@ impl Vision {
 impl Movement {
     fn convolution(&self, s: &Sizes) -> Result<Convolution, KernelError> {
         let axis = |at: usize, size: char, window: char| {
-            let movement = [self.stride[at], self.padding[at], self.dilation[at]];
+            let [before, behind] = self.padding[at];
+            let movement = [self.stride[at], before, behind, self.dilation[at]];
             Axis::new(s.of(size), s.of(window), movement, false)
         };
         let plane = Plane { down: axis(0, 'H', 'k')?, across: axis(1, 'W', 'l')? };
@@ -209,7 +269,8 @@ impl Movement {
 impl Pool {
     fn plane(&self, s: &Sizes) -> Result<Plane, KernelError> {
         let axis = |at: usize, size: char| {
-            let movement = [self.stride[at], self.padding[at], self.dilation[at]];
+            let [before, behind] = self.padding[at];
+            let movement = [self.stride[at], before, behind, self.dilation[at]];
             Axis::new(s.of(size), self.window[at], movement, self.ceil)
         };
         Ok(Plane { down: axis(0, 'H')?, across: axis(1, 'W')? })
@@ -233,9 +294,8 @@ fn movement(attrs: &Attrs<'_>) -> Result<Movement, String> {
     if groups == 0 {
         return Err(format!("{} needs at least one group of channels", attrs.kernel));
     }
-    let [stride, padding, dilation] =
-        [pair(attrs, "stride", 1)?, pair(attrs, "padding", 0)?, pair(attrs, "dilation", 1)?];
-    Ok(Movement { stride, padding, dilation, groups })
+    let [stride, dilation] = [pair(attrs, "stride", 1)?, pair(attrs, "dilation", 1)?];
+    Ok(Movement { stride, padding: padding(attrs)?, dilation, groups })
 }
 
 fn pool(attrs: &Attrs<'_>) -> Result<Pool, String> {
@@ -243,14 +303,34 @@ fn pool(attrs: &Attrs<'_>) -> Result<Pool, String> {
     let pool = Pool {
         window: pair(attrs, "window", 1)?,
         stride: pair(attrs, "stride", 1)?,
-        padding: pair(attrs, "padding", 0)?,
+        padding: padding(attrs)?,
         dilation,
         ceil: attrs.flag("ceil")?,
     };
-    if (0..2).any(|at| 2 * pool.padding[at] > pool.window[at]) {
+    if (0..2).any(|at| pool.padding[at].iter().any(|side| 2 * side > pool.window[at])) {
         return Err(format!("{} pads more than half a window, so that one could lie outside the image", attrs.kernel));
     }
     Ok(pool)
+}
+
+/// The attributes low and high, each of which may be left out.
+fn bounds(attrs: &Attrs<'_>) -> Result<[f32; 2], String> {
+    let bound = |name: &str, none: f32| if attrs.has(name) { attrs.number(name) } else { Ok(none) };
+    Ok([bound("low", f32::NEG_INFINITY)?, bound("high", f32::INFINITY)?])
+}
+
+/// [down, across] on either side, or [top, left, bottom, right].
+fn padding(attrs: &Attrs<'_>) -> Result<Padding, String> {
+    if let Ok([down, across]) = pair(attrs, "padding", 0) {
+        return Ok([[down, down], [across, across]]);
+    }
+    let read = |value: &Map<String, Json>| match value.get("padding")?.as_array()?.as_slice() {
+        [top, left, bottom, right] => Some([[whole(top)?, whole(bottom)?], [whole(left)?, whole(right)?]]),
+        _ => None,
+    };
+    read(attrs.attrs)
+        .filter(|sides| sides.iter().flatten().all(|side| *side < 1 << 31))
+        .ok_or_else(|| format!("{} needs the attribute padding to be two or four whole numbers from 0", attrs.kernel))
 }
 
 /// Two whole numbers from `least` on, so small that sizes made of them do not overflow.

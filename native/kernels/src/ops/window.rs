@@ -9,19 +9,21 @@ pub struct Axis {
     pub size: usize,
     pub window: usize,
     pub stride: usize,
+    /// Entries before the image; `behind` are those after it.
     pub padding: usize,
+    pub behind: usize,
     pub dilation: usize,
     /// Entries of the axis after the kernel.
     pub out: usize,
 }
 
 impl Axis {
-    /// `movement` is stride, padding and dilation. With `ceil` a last window that only partly fits counts, if it begins inside
+    /// `movement` is stride, padding before and behind, and dilation. With `ceil` a last window that only partly fits counts, if it begins inside
     /// the image or the padding before it.
     pub fn new(
         size: usize,
         window: usize,
-        [stride, padding, dilation]: [usize; 3],
+        [stride, padding, behind, dilation]: [usize; 4],
         ceil: bool,
     ) -> Result<Axis, KernelError> {
         let too_large = KernelError::TooLarge { what: "window" };
@@ -30,9 +32,9 @@ impl Axis {
                 return Err(KernelError::Shape { what, expected: 1, got: 0 });
             }
         }
-        let padded = padding.checked_mul(2).and_then(|both| both.checked_add(size)).ok_or(too_large.clone())?;
+        let padded = padding.checked_add(behind).and_then(|both| both.checked_add(size)).ok_or(too_large.clone())?;
         let reach = window.saturating_sub(1).checked_mul(dilation).and_then(|reach| reach.checked_add(1));
-        let axis = Axis { size, window, stride, padding, dilation, out: 0 };
+        let axis = Axis { size, window, stride, padding, behind, dilation, out: 0 };
         let Some(room) = padded.checked_sub(reach.ok_or(too_large.clone())?) else { return Ok(axis) };
         let begun = if ceil { room.checked_add(stride - 1).ok_or(too_large.clone())? } else { room };
         let fitting = begun / stride + 1;
@@ -57,7 +59,7 @@ impl Axis {
     pub fn covered(&self, at: usize) -> (Range<usize>, usize) {
         let from = at * self.stride;
         let end = from + self.window;
-        let padded = end.min(self.size + 2 * self.padding) - from;
+        let padded = end.min(self.size + self.padding + self.behind) - from;
         (from.saturating_sub(self.padding)..end.saturating_sub(self.padding).min(self.size), padded)
     }
 }

@@ -153,6 +153,9 @@ const KERNELS: &[&str] = &[
     "columns_grad",
     "columns_grad_bias",
     "columns_grad_weight",
+    "clip",
+    "clip_grad",
+    "concat_channels",
     "concat_positions",
     "conv2d",
     "conv2d_grad_input",
@@ -205,6 +208,7 @@ const KERNELS: &[&str] = &[
     "scores",
     "soft_cap",
     "soft_cap_grad",
+    "slice_channels",
     "softmax",
     "softmax_grad",
     "subtract",
@@ -230,8 +234,9 @@ fn attributes(draw: &mut Draw<'_>) -> Json {
     for name in ["transposed", "inverse", "countPadding", "ceil", "causal", "absolute", "normalize"] {
         attrs.insert(name.into(), json!(draw.below(2) == 1));
     }
-    for name in ["stride", "padding", "dilation"] {
-        attrs.insert(name.into(), pairs[draw.below(pairs.len())].clone());
+    let paddings = [&pairs[..], &[json!([0, 1, 1, 0])]].concat();
+    for (name, from) in [("stride", &pairs[..]), ("padding", &paddings[..]), ("dilation", &pairs[..])] {
+        attrs.insert(name.into(), from[draw.below(from.len())].clone());
     }
     attrs.insert("kind".into(), json!(draw.pick(&["layer", "rms"])));
     attrs.insert("fn".into(), json!(draw.pick(&["relu", "silu", "gelu_tanh", "gelu_erf"])));

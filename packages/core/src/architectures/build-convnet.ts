@@ -1,6 +1,6 @@
 import { CircuitscopeError } from '@circuitscope/schema';
 import { type Dim, type Graph, GraphBuilder } from '../graph/index.ts';
-import type { ConvnetLayer, ConvnetSpec } from './convnet-spec.ts';
+import type { ConvnetLayer, ConvnetSpec, Padding } from './convnet-spec.ts';
 
 /** A spec as a graph: input `images` [batch, channels, height, width], output `logits` [batch, classes]. */
 export function buildConvnet({ image, layers }: ConvnetSpec): Graph {
@@ -20,8 +20,9 @@ function addLayer(builder: GraphBuilder, x: number, layer: ConvnetLayer): number
   const { path } = layer;
   switch (layer.kind) {
     case 'conv': {
-      const { out, window, stride, padding, dilation, groups } = layer;
-      const before = sizes(builder, x, path)[0] ?? 0;
+      const { out, window, stride, dilation, groups } = layer;
+      const [before = 0, ...size] = sizes(builder, x, path);
+      const padding = sidesOf(layer, dilation, size);
       if (before % groups !== 0 || out % groups !== 0) {
         throw new CircuitscopeError(
           'bad_config',
@@ -43,12 +44,23 @@ function addLayer(builder: GraphBuilder, x: number, layer: ConvnetLayer): number
     }
     case 'relu':
       return builder.add('activation', [x], { attrs: { fn: 'relu' }, sites: [path] });
+    case 'clip': {
+      const { low, high } = layer;
+      const attrs = { ...(low === null ? {} : { low }), ...(high === null ? {} : { high }) };
+      return builder.add('clip', [x], { attrs, sites: [path] });
+    }
+    case 'concat': {
+      const parts = layer.branches.map((branch) => chain(builder, x, branch));
+      return builder.add('concat_channels', parts, { sites: [path] });
+    }
     case 'max_pool': {
-      const { window, stride, padding, dilation, ceil } = layer;
+      const { window, stride, dilation, ceil } = layer;
+      const padding = sidesOf(layer, dilation, sizes(builder, x, path).slice(1));
       return builder.add('max_pool2d', [x], { attrs: { window, stride, padding, dilation, ceil }, sites: [path] });
     }
     case 'avg_pool': {
-      const { window, stride, padding, ceil, countPadding } = layer;
+      const { window, stride, ceil, countPadding } = layer;
+      const padding = sidesOf(layer, [1, 1], sizes(builder, x, path).slice(1));
       return builder.add('avg_pool2d', [x], { attrs: { window, stride, padding, ceil, countPadding }, sites: [path] });
     }
     case 'global_pool': {
@@ -84,6 +96,25 @@ function addLayer(builder: GraphBuilder, x: number, layer: ConvnetLayer): number
       return out;
     }
   }
+}
+
+/** Padding as numbers, over an image of a size. */
+function sidesOf(
+  of: { readonly padding: Padding; readonly window: readonly number[]; readonly stride: readonly number[] },
+  dilation: readonly number[],
+  size: readonly number[],
+): readonly number[] {
+  const { padding } = of;
+  if (typeof padding !== 'string') return padding;
+  const sides = [0, 1].map((at) => {
+    const [length = 0, stride = 1] = [size[at], of.stride[at]];
+    const reach = ((of.window[at] ?? 1) - 1) * (dilation[at] ?? 1) + 1;
+    const all = Math.max((Math.ceil(length / stride) - 1) * stride + reach - length, 0);
+    const before = padding === 'same' ? Math.floor(all / 2) : Math.ceil(all / 2);
+    return [before, all - before] as const;
+  });
+  const [[top, bottom] = [0, 0], [left, right] = [0, 0]] = sides;
+  return top === bottom && left === right ? [top, left] : [top, left, bottom, right];
 }
 
 /** What batch norm does with its running statistics: x·inverse_deviation + shift. */

@@ -5,6 +5,15 @@ import { ConfigReader } from './architecture.ts';
 // what a layer gives is the site of its path.
 
 type Pair = readonly [down: number, across: number];
+/**
+ * On either side, or [top, left, bottom, right]; or so that ⌈size / stride⌉ places come out, of an odd number one more
+ * behind the image (`same`) or before it (`same_lower`).
+ */
+export type Padding =
+  | Pair
+  | readonly [top: number, left: number, bottom: number, right: number]
+  | 'same'
+  | 'same_lower';
 
 export type ConvnetLayer =
   | {
@@ -13,7 +22,7 @@ export type ConvnetLayer =
       readonly out: number;
       readonly window: Pair;
       readonly stride: Pair;
-      readonly padding: Pair;
+      readonly padding: Padding;
       readonly dilation: Pair;
       readonly groups: number;
       readonly bias: boolean;
@@ -21,12 +30,14 @@ export type ConvnetLayer =
   /** By running statistics, in two visible steps: (x − mean)/√(var + eps) is the site `PATH.normalized`, then gain and bias. */
   | { readonly kind: 'batch_norm'; readonly path: string; readonly eps: number }
   | { readonly kind: 'relu'; readonly path: string }
+  /** min(max(x, low), high); null stands for no bound. ReLU6 is 0 to 6. */
+  | { readonly kind: 'clip'; readonly path: string; readonly low: number | null; readonly high: number | null }
   | {
       readonly kind: 'max_pool';
       readonly path: string;
       readonly window: Pair;
       readonly stride: Pair;
-      readonly padding: Pair;
+      readonly padding: Padding;
       readonly dilation: Pair;
       readonly ceil: boolean;
     }
@@ -35,13 +46,20 @@ export type ConvnetLayer =
       readonly path: string;
       readonly window: Pair;
       readonly stride: Pair;
-      readonly padding: Pair;
+      readonly padding: Padding;
       readonly ceil: boolean;
       readonly countPadding: boolean;
     }
   /** The mean of each channel. */
   | { readonly kind: 'global_pool'; readonly path: string }
-  | { readonly kind: 'linear'; readonly path: string; readonly out: number; readonly bias: boolean }
+  /** The stored weight and bias are multiplied by `gains` where there are such. */
+  | {
+      readonly kind: 'linear';
+      readonly path: string;
+      readonly out: number;
+      readonly bias: boolean;
+      readonly gains?: readonly [weight: number, bias: number];
+    }
   /**
    * body(x) + shortcut(x), where an empty shortcut is x itself; then perhaps ReLU. The sum is the site `PATH.sum`, the
    * shortcut `PATH.shortcut`.
@@ -53,6 +71,8 @@ export type ConvnetLayer =
       readonly shortcut: readonly ConvnetLayer[];
       readonly relu: boolean;
     }
+  /** What the branches make of x, one's channels after the other's; an empty branch gives x itself. */
+  | { readonly kind: 'concat'; readonly path: string; readonly branches: readonly (readonly ConvnetLayer[])[] }
   /** Layers that have a name together. */
   | { readonly kind: 'group'; readonly path: string; readonly layers: readonly ConvnetLayer[] };
 
@@ -94,6 +114,8 @@ export function layersFromModules(modules: readonly ModuleEntry[]): ConvnetLayer
           return { kind: 'batch_norm', path, eps: config.number('eps', 1e-5) };
         case 'ReLU':
           return { kind: 'relu', path };
+        case 'ReLU6':
+          return { kind: 'clip', path, low: 0, high: 6 };
         case 'MaxPool2d': {
           const window = pair('kernel_size');
           const stride = pair('stride', window);
@@ -226,7 +248,7 @@ function pairOf(value: unknown, fallback: Pair | undefined, at: string): Pair {
 }
 
 function unknownModule(path: string, type: string): CircuitscopeError {
-  const known = 'Conv2d, BatchNorm2d, ReLU, MaxPool2d, AvgPool2d, AdaptiveAvgPool2d, Flatten, Linear';
+  const known = 'Conv2d, BatchNorm2d, ReLU, ReLU6, MaxPool2d, AvgPool2d, AdaptiveAvgPool2d, Flatten, Linear';
   return new CircuitscopeError('unsupported_architecture', `The module ${path} is a ${type}; supported are ${known}.`, {
     at: path,
     expected: known,

@@ -96,8 +96,8 @@ function convnetOf(
   const norms = new Map(
     layersOf(spec.layers).flatMap((layer) => (layer.kind === 'batch_norm' ? [[layer.path, layer]] : [])),
   );
-  const linear = new Set(
-    layersOf(spec.layers).flatMap(({ kind, path }) => (kind === 'linear' ? [`${path}.weight`] : [])),
+  const linear = new Map(
+    layersOf(spec.layers).flatMap((layer) => (layer.kind === 'linear' ? [[layer.path, layer]] : [])),
   );
   for (const { name: weight, shape } of graph.params) {
     const path = weight.slice(0, weight.lastIndexOf('.'));
@@ -112,13 +112,20 @@ function convnetOf(
         shape,
         once(() => Float64Array.from({ length: shape[0] ?? 0 }, (_, at) => value(at))),
       );
-    } else if (linear.has(weight)) {
+    } else if (linear.has(path) && part === 'weight') {
       const [into = 0, out = 0] = shape;
       const read = stored(weight, [out, into]);
       put(
         weight,
         shape,
-        once(() => transposed(read(), out, into)),
+        once(() => gained(transposed(read(), out, into), linear.get(path)?.gains?.[0])),
+      );
+    } else if (linear.has(path)) {
+      const read = stored(weight, shape);
+      put(
+        weight,
+        shape,
+        once(() => gained(read(), linear.get(path)?.gains?.[1])),
       );
     } else put(weight, shape, stored(weight, shape));
   }
@@ -151,7 +158,9 @@ export function layersOf(layers: readonly ConvnetLayer[]): readonly ConvnetLayer
       ? [layer, ...layersOf(layer.layers)]
       : layer.kind === 'residual'
         ? [layer, ...layersOf(layer.body), ...layersOf(layer.shortcut)]
-        : [layer],
+        : layer.kind === 'concat'
+          ? [layer, ...layer.branches.flatMap(layersOf)]
+          : [layer],
   );
 }
 
@@ -186,6 +195,10 @@ function firstChannels(modules: unknown): unknown {
     if (typeof given === 'object' && given !== null && 'in_channels' in given) return given.in_channels;
   }
   return undefined;
+}
+
+function gained(data: Floats, gain = 1): Floats {
+  return gain === 1 ? data : data.map((value) => value * gain);
 }
 
 /** A stored [out, in] as [in, out]. */

@@ -6,14 +6,24 @@ import {
   readStoredFloat64,
   type StoredTensor,
 } from '../checkpoints/index.ts';
-import type { ConvnetLayer, ConvnetSpec } from './convnet-spec.ts';
+import type { ConvnetLayer, ConvnetSpec, Padding } from './convnet-spec.ts';
 
-// ONNX graphs that are chains of layers, with residual sums: Conv, BatchNormalization, Relu, MaxPool, AveragePool,
-// GlobalAveragePool, ReduceMean over height and width, Flatten, Reshape to [batch, …], Gemm, Add of two branches; Identity,
-// Dropout and a last Softmax are passed over. Anything else is an error that names the operation.
+// ONNX graphs that are chains of layers, whose branches meet again in sums and concatenations of channels: Conv,
+// BatchNormalization, Relu, Clip, MaxPool, AveragePool, GlobalAveragePool, ReduceMean over height and width, Flatten, Reshape
+// to [batch, …], Gemm, Add and Concat of branches; Identity, Dropout and a last Softmax are passed over. Anything else is an
+// error that names the operation.
 
 const known =
-  'Conv, BatchNormalization, Relu, MaxPool, AveragePool, GlobalAveragePool, ReduceMean, Flatten, Reshape, Gemm, Add, Identity, Dropout, Softmax at the end';
+  'Conv, BatchNormalization, Relu, Clip, MaxPool, AveragePool, GlobalAveragePool, ReduceMean, Flatten, Reshape, Gemm, Add, Concat, Identity, Dropout, Softmax at the end';
+/** Branches within branches; deeper is no net that anybody trained. */
+const DEPTH = 64;
+
+/** Layers from a value on: to the end, or to a node where this branch meets others. */
+interface Branch {
+  readonly layers: readonly ConvnetLayer[];
+  readonly end: string;
+  readonly stop?: OnnxNode;
+}
 
 /** The net as layers, and its weights under the names that layers give them (`PATH.weight`). */
 export function onnxConvnet(checkpoint: Checkpoint, net: OnnxNet): { spec: ConvnetSpec; checkpoint: Checkpoint } {
@@ -50,18 +60,17 @@ class Layers {
         '[batch, channels, height, width]',
         JSON.stringify(input ?? null),
       );
-    if (this.#net.outputs.length !== 1)
-      throw this.#bad('outputs', 'it gives several values', 'one', `${this.#net.outputs.length}`);
-    const { layers, end } = this.#chain(input.name, undefined);
-    if (end !== this.#net.outputs[0])
-      throw this.#bad('outputs', 'the chain does not lead to its output', String(this.#net.outputs[0]), end);
+    const { layers, end } = this.#chain(input.name, 0);
+    const made = new Set([...this.#visited].flatMap(({ outputs }) => outputs));
+    const missing = this.#net.outputs.find((name) => !made.has(name));
+    if (!this.#net.outputs.includes(end) || missing !== undefined)
+      throw this.#bad('outputs', 'the chain does not lead to its output', missing ?? this.#net.outputs.join(', '), end);
     const unused = this.#net.nodes.filter(({ op }) => op !== 'Constant').length - this.#visited.size;
     if (unused > 0) throw this.#bad('nodes', 'it has nodes that the chain does not reach', '0', `${unused}`);
     return { image: [channels, height, width], layers };
   }
 
-  /** Layers from a value on, to the end or to a sum that also reads another branch. */
-  #chain(from: string, until: OnnxNode | undefined): { layers: ConvnetLayer[]; end: string; stop?: OnnxNode } {
+  #chain(from: string, depth: number): Branch {
     const layers: ConvnetLayer[] = [];
     let value = from;
     for (;;) {
@@ -69,14 +78,12 @@ class Layers {
       const [next] = readers;
       if (!next) return { layers, end: value };
       if (readers.length > 1) {
-        if (until)
-          throw this.#bad(value, 'branches inside branches are not read', 'one residual sum', `${readers.length}`);
-        const sum = this.#residual(value, readers);
-        layers.push(sum.layer);
-        value = sum.end;
+        const joined = this.#fork(value, readers, depth);
+        layers.push(joined.layer);
+        value = joined.end;
         continue;
       }
-      if (next.op === 'Add') return { layers, end: value, stop: next };
+      if (isJoin(next)) return { layers, end: value, stop: next };
       this.#visit(next);
       const layer = this.#layer(next, layers.at(-1));
       if (layer) layers.push(layer);
@@ -84,35 +91,55 @@ class Layers {
     }
   }
 
-  /** Two branches that begin at one value and meet in an Add; one of them may be the value itself. */
-  #residual(value: string, readers: readonly OnnxNode[]): { layer: ConvnetLayer; end: string } {
-    const branches = readers.map((reader) => {
-      if (reader.op === 'Add') return { layers: [], stop: reader };
+  /** Branches that begin at one value, joined where they meet until one is left. */
+  #fork(value: string, readers: readonly OnnxNode[], depth: number): { layer: ConvnetLayer; end: string } {
+    if (depth > DEPTH) throw this.#bad(value, 'branches lie too deep in each other', `${DEPTH}`, 'more');
+    let open = readers.map((reader): Branch => {
+      if (isJoin(reader)) return { layers: [], end: value, stop: reader };
       this.#visit(reader);
       const first = this.#layer(reader, undefined);
-      const rest = this.#chain(reader.outputs[0] ?? '', reader);
-      return { layers: [...(first ? [first] : []), ...rest.layers], stop: rest.stop };
+      const rest = this.#chain(reader.outputs[0] ?? '', depth + 1);
+      return { ...rest, layers: [...(first ? [first] : []), ...rest.layers] };
     });
-    const [one, two] = branches;
-    const sum = one?.stop;
-    if (branches.length !== 2 || !one || !two || !sum || sum !== two.stop)
-      throw this.#bad(
-        value,
-        'its branches do not meet in one sum',
-        'Add of two branches',
-        readers.map(({ op }) => op).join(', '),
+    for (;;) {
+      const feeding = (stop: OnnxNode, name: string): Branch | undefined =>
+        open.find((branch) => branch.stop === stop && branch.end === name);
+      const join = open.map(({ stop }) => stop).find((stop) => stop?.inputs.every((name) => feeding(stop, name)));
+      if (!join) {
+        const ops = readers.map(({ op }) => op).join(', ');
+        throw this.#bad(value, 'its branches do not meet in one sum or concatenation', 'Add or Concat of them', ops);
+      }
+      const joined = this.#join(
+        join,
+        join.inputs.map((name) => feeding(join, name)?.layers ?? []),
       );
-    this.#visit(sum);
-    const [body, shortcut] = one.layers.length >= two.layers.length ? [one, two] : [two, one];
-    let end = sum.outputs[0] ?? '';
+      open = open.filter(({ stop }) => stop !== join);
+      if (open.length === 0) return joined;
+      const rest = this.#chain(joined.end, depth + 1);
+      open.push({ ...rest, layers: [joined.layer, ...rest.layers] });
+    }
+  }
+
+  #join(node: OnnxNode, branches: readonly (readonly ConvnetLayer[])[]): { layer: ConvnetLayer; end: string } {
+    this.#visit(node);
+    const path = pathOf(node);
+    let end = node.outputs[0] ?? '';
+    if (node.op === 'Concat') {
+      this.#only(node, { axis: [1, -3] });
+      return { layer: { kind: 'concat', path, branches }, end };
+    }
+    this.#only(node, {});
+    const [one, two] = branches;
+    if (branches.length !== 2 || !one || !two || one === two)
+      throw this.#bad(node.op, 'it adds no two branches', 'Add of two branches', node.inputs.join(', '));
+    const [body, shortcut] = one.length >= two.length ? [one, two] : [two, one];
     const after = this.#readers.get(end) ?? [];
-    const relu = after.length === 1 && after[0]?.op === 'Relu';
+    const relu = after.length === 1 && after[0]?.op === 'Relu' && !this.#net.outputs.includes(end);
     if (relu && after[0]) {
       this.#visit(after[0]);
       end = after[0].outputs[0] ?? '';
     }
-    const path = pathOf(sum);
-    return { layer: { kind: 'residual', path, body: body.layers, shortcut: shortcut.layers, relu }, end };
+    return { layer: { kind: 'residual', path, body, shortcut, relu }, end };
   }
 
   /** Each node once: a value that leads back to itself would never end. */
@@ -136,6 +163,16 @@ class Layers {
       case 'Relu':
         this.#only(node, {});
         return { kind: 'relu', path: pathOf(node) };
+      case 'Clip': {
+        this.#only(node, { min: 'any', max: 'any' });
+        const bound = (at: number, name: string): number | null => {
+          const from = node.inputs[at];
+          if (from) return this.#scalar(from);
+          const value = Object.hasOwn(node.attributes, name) ? number(node, name, 0) : null;
+          return value !== null && Math.abs(value) > LARGEST ? null : value;
+        };
+        return { kind: 'clip', path: pathOf(node), low: bound(1, 'min'), high: bound(2, 'max') };
+      }
       case 'MaxPool':
       case 'AveragePool':
         return this.#pool(node);
@@ -160,12 +197,19 @@ class Layers {
         return null;
       }
       case 'Gemm': {
-        this.#only(node, { alpha: [1], beta: [1], transA: [0], transB: [0, 1] });
+        this.#only(node, { alpha: 'any', beta: 'any', transA: [0], transB: [0, 1] });
         const path = this.#take(node, ['weight', 'bias'], 2);
         const stored = this.tensors.get(`${path}.weight`);
         const turned = number(node, 'transB', 0) === 1 || !stored ? stored : transposed(stored);
         if (turned) this.tensors.set(`${path}.weight`, turned);
-        return { kind: 'linear', path, out: turned?.shape[0] ?? 0, bias: node.inputs.length > 2 };
+        const gains = [number(node, 'alpha', 1), number(node, 'beta', 1)] as const;
+        return {
+          kind: 'linear',
+          path,
+          out: turned?.shape[0] ?? 0,
+          bias: (node.inputs[2] ?? '') !== '',
+          ...(gains.every((gain) => gain === 1) ? {} : { gains }),
+        };
       }
       case 'Identity':
       case 'Dropout':
@@ -180,7 +224,7 @@ class Layers {
 
   #conv(node: OnnxNode): ConvnetLayer {
     this.#only(node, {
-      auto_pad: ['NOTSET', 'VALID'],
+      auto_pad: 'any',
       dilations: 'any',
       group: 'any',
       kernel_shape: 'any',
@@ -217,7 +261,7 @@ class Layers {
 
   #pool(node: OnnxNode): ConvnetLayer {
     const common = {
-      auto_pad: ['NOTSET', 'VALID'],
+      auto_pad: 'any',
       ceil_mode: [0, 1],
       kernel_shape: 'any',
       pads: 'any',
@@ -284,15 +328,27 @@ class Layers {
     throw this.#bad(node.op, `its ${key} are not two sizes`, 'two', String(values));
   }
 
-  #padding(node: OnnxNode): Pair {
-    const [top = 0, left = 0, bottom = 0, right = 0] = list(node, 'pads') ?? [];
-    if (top === bottom && left === right && top >= 0 && left >= 0) return [top, left];
-    throw this.#bad(
-      node.op,
-      'it pads one side more than the other',
-      'equal padding',
-      [top, left, bottom, right].join(', '),
-    );
+  #padding(node: OnnxNode): Padding {
+    const auto = Object.hasOwn(node.attributes, 'auto_pad') ? node.attributes.auto_pad : 'NOTSET';
+    if (auto === 'SAME_UPPER') return 'same';
+    if (auto === 'SAME_LOWER') return 'same_lower';
+    if (auto === 'VALID') return [0, 0];
+    if (auto !== 'NOTSET' && auto !== '')
+      throw this.#bad(node.op, 'its auto_pad is unknown', 'NOTSET, VALID, SAME_UPPER or SAME_LOWER', String(auto));
+    const pads = list(node, 'pads') ?? [0, 0, 0, 0];
+    const [top = 0, left = 0, bottom = 0, right = 0] = pads;
+    if (pads.length !== 4 || pads.some((side) => side < 0))
+      throw this.#bad(node.op, 'its pads are not four sizes', 'four', String(pads).slice(0, 40));
+    return top === bottom && left === right ? [top, left] : [top, left, bottom, right];
+  }
+
+  #scalar(name: string): number | null {
+    const tensor = this.#checkpoint.tensors.get(name);
+    if (!tensor || tensor.shape.some((size) => size !== 1))
+      throw this.#bad(name, 'it is no single number', 'a stored number', tensor ? 'several' : 'a computed value');
+    const [value = Number.NaN] = readStoredFloat64(tensor);
+    if (Number.isNaN(value)) throw this.#bad(name, 'it is no number', 'a number', 'NaN');
+    return Math.abs(value) > LARGEST ? null : value;
   }
 
   #integers(name: string): number[] {
@@ -307,6 +363,14 @@ class Layers {
     const message = `${path}: ${at}: ${what}; ONNX nets are read as chains of ${known}.`;
     return new CircuitscopeError('unsupported_architecture', message, { at: `${path}: ${at}`, expected, got });
   }
+}
+
+/** A bound beyond every float32 is none. */
+const LARGEST = 3.4e38;
+
+/** Whether branches meet in a node. */
+function isJoin({ op }: OnnxNode): boolean {
+  return op === 'Add' || op === 'Concat';
 }
 
 /** The name of a node as exporters write it (`/features/features.1/Relu`), else its output's, with dots for slashes. */

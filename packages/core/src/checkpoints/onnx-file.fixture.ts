@@ -39,6 +39,8 @@ export const node = (
 export const ints = (name: string, values: readonly number[]): Bytes =>
   message(5, text(1, name), ...values.map((value) => int(8, value)));
 export const integer = (name: string, value: number): Bytes => message(5, text(1, name), int(3, value));
+export const real = (name: string, value: number): Bytes =>
+  message(5, text(1, name), [...varint(2 * 8 + 5), ...new Uint8Array(Float32Array.of(value).buffer)]);
 export const word = (name: string, value: string): Bytes => message(5, text(1, name), text(4, value));
 
 export const value = (number: 11 | 12, name: string, shape: readonly number[]): Bytes =>

@@ -1,5 +1,5 @@
 import { CircuitscopeError } from '@circuitscope/schema';
-import { axisOf } from '../kernels/index.ts';
+import { axisOf, sidesOf } from '../kernels/index.ts';
 import type { Attributes, Dim } from './graph.ts';
 import type { Operation } from './operations.ts';
 
@@ -42,26 +42,54 @@ export const visionOperations = {
   max_pool2d_grad: { shape: before(1), reach: 'all' },
   avg_pool2d: { shape: pooled, reach: 'all' },
   avg_pool2d_grad: { shape: before(0), reach: 'all' },
+  concat_channels: {
+    shape: (_, inputs) => {
+      const [rows = 0, , ...plane] = imageOf(inputs, 0);
+      const channels = inputs.map((_shape, at) => number(imageOf(inputs, at)[1], 'channels'));
+      if (inputs.every((_shape, at) => String(imageOf(inputs, at).slice(2)) === String(plane)))
+        return [rows, channels.reduce((sum, count) => sum + count, 0), ...plane];
+      throw new CircuitscopeError('bad_graph', 'Images of different sizes cannot stand side by side as channels.', {
+        expected: plane.join(' × '),
+        got: inputs.map((_shape, at) => imageOf(inputs, at).slice(2).join(' × ')).join(', '),
+      });
+    },
+    reach: 'all',
+  },
+  /** `count` channels from `first` on. */
+  slice_channels: {
+    shape: (attrs, inputs) => {
+      const [rows = 0, , ...plane] = imageOf(inputs, 0);
+      return [rows, number(attrs.count, 'count'), ...plane];
+    },
+    reach: 'all',
+  },
+  clip: { shape: (_, inputs) => inputs[0] ?? [], reach: 'all' },
+  /** in: x, ct */
+  clip_grad: { shape: (_, inputs) => inputs[1] ?? [], reach: 'all' },
 } as const satisfies { readonly [name: string]: Operation };
 
 function places(attrs: Attributes, size: readonly (Dim | undefined)[], ceil: boolean): readonly number[] {
   const window = sizes(attrs, 'window', 2);
-  const [stride, padding] = [sizes(attrs, 'stride', 2), sizes(attrs, 'padding', 2)];
+  const [stride, padding] = [sizes(attrs, 'stride', 2), sidesOf(sizes(attrs, 'padding'))];
   const dilation = attrs.dilation === undefined ? [1, 1] : sizes(attrs, 'dilation', 2);
   return [0, 1].map((at) => {
     const axis = {
       size: number(size[at], 'an image'),
       window: window[at] ?? 1,
       stride: stride[at] ?? 1,
-      padding: padding[at] ?? 0,
+      padding: padding[at]?.padding ?? 0,
+      behind: padding[at]?.behind ?? 0,
       dilation: dilation[at] ?? 1,
     };
     const { out } = axisOf(axis, ceil);
     if (out > 0) return out;
     throw new CircuitscopeError(
       'bad_graph',
-      `A window of ${axis.window} does not fit an image that is ${axis.size} long and padded by ${axis.padding}.`,
-      { expected: `at least ${(axis.window - 1) * axis.dilation + 1}`, got: String(axis.size + 2 * axis.padding) },
+      `A window of ${axis.window} does not fit an image that is ${axis.size} long and padded by ${axis.padding} and ${axis.behind}.`,
+      {
+        expected: `at least ${(axis.window - 1) * axis.dilation + 1}`,
+        got: String(axis.size + axis.padding + axis.behind),
+      },
     );
   });
 }

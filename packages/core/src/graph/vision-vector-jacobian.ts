@@ -40,6 +40,20 @@ export const visionVectorJacobians = {
     input: (b) => b.add('max_pool2d_grad', [b.value(sourceOf(b)), b.ct], { attrs: back(b) }),
   },
   avg_pool2d: { kind: 'differentiable', input: (b) => b.add('avg_pool2d_grad', [b.ct], { attrs: back(b) }) },
+  concat_channels: {
+    kind: 'differentiable',
+    input: (b, index) => {
+      const channels = (at: number): number => Number(b.shape(b.node.in[at] ?? -1)[1]);
+      const first = b.node.in.slice(0, index).reduce((sum, _, at) => sum + channels(at), 0);
+      return b.add('slice_channels', [b.ct], { attrs: { first, count: channels(index) } });
+    },
+  },
+  slice_channels: second,
+  clip: {
+    kind: 'differentiable',
+    input: (b) => b.add('clip_grad', [b.value(sourceOf(b)), b.ct], { attrs: b.node.attrs }),
+  },
+  clip_grad: second,
   conv2d_grad_input: second,
   conv2d_grad_weight: second,
   channel_sum: second,

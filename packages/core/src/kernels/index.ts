@@ -5,4 +5,4 @@ export { ignoredId } from './reference/cross-entropy.ts';
 export { descending } from './reference/descending.ts';
 export { erf, erfc } from './reference/error-function.ts';
 export { referenceKernels, runReference } from './reference/index.ts';
-export { type Axis, axisOf } from './reference/window.ts';
+export { type Axis, axisOf, sidesOf } from './reference/window.ts';

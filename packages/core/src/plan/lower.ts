@@ -74,6 +74,9 @@ const kernelAttributes: { readonly [op: string]: readonly string[] } = {
   conv2d_grad_weight: ['stride', 'padding', 'dilation', 'groups'],
   max_pool2d: ['window', 'stride', 'padding', 'dilation', 'ceil'],
   max_pool2d_grad: ['window', 'stride', 'padding', 'dilation', 'ceil'],
+  slice_channels: ['first'],
+  clip: ['low', 'high'],
+  clip_grad: ['low', 'high'],
   avg_pool2d: ['window', 'stride', 'padding', 'ceil', 'countPadding'],
   avg_pool2d_grad: ['window', 'stride', 'padding', 'ceil', 'countPadding'],
 };

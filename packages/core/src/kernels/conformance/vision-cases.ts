@@ -15,7 +15,7 @@ interface Movement {
   readonly out: readonly [channels: number, height: number, width: number];
   readonly window: readonly [number, number];
   readonly stride: readonly [number, number];
-  readonly padding: readonly [number, number];
+  readonly padding: readonly number[];
   readonly dilation: readonly [number, number];
   readonly groups: number;
 }
@@ -30,6 +30,7 @@ const movements: readonly Movement[] = [
   { ...plain, rows: 2, x: [4, 7, 7], out: [6, 4, 6], window: [3, 2], stride: [2, 1], padding: [1, 0], groups: 2 },
   { ...plain, rows: 1, x: [4, 7, 6], out: [4, 7, 6], window: [3, 3], padding: [2, 2], dilation: [2, 2] },
   { ...plain, rows: 2, x: [4, 6, 6], out: [8, 6, 6], window: [3, 3], padding: [1, 1], groups: 4 },
+  { ...plain, rows: 2, x: [3, 6, 7], out: [5, 3, 5], window: [3, 3], stride: [2, 2], padding: [0, 2, 1, 3] },
   { ...plain, rows: 2, x: [17, 6, 5], out: [33, 6, 5], window: [1, 1] },
   { ...plain, rows: 1, x: [2, 26, 27], out: [20, 13, 14], window: [7, 7], stride: [2, 2], padding: [3, 3] },
   { ...plain, rows: 0, x: [2, 5, 5], out: [3, 3, 3], window: [3, 3] },
@@ -177,7 +178,7 @@ const channels: ConformanceCase[] = [
 interface Pool {
   readonly x: readonly [number, number];
   readonly out: readonly [number, number];
-  readonly attrs: { readonly [name: string]: readonly [number, number] | boolean };
+  readonly attrs: { readonly [name: string]: readonly number[] | boolean };
 }
 
 const pool = { padding: [0, 0], dilation: [1, 1], ceil: false } as const;
@@ -188,6 +189,8 @@ const pools: readonly Pool[] = [
   { x: [7, 8], out: [4, 5], attrs: { ...pool, window: [3, 3], stride: [2, 2], padding: [1, 1], ceil: true } },
   { x: [7, 8], out: [3, 3], attrs: { ...pool, window: [2, 2], stride: [3, 3], padding: [1, 1], ceil: true } },
   { x: [7, 8], out: [7, 5], attrs: { ...pool, window: [3, 2], stride: [1, 2], padding: [1, 1] } },
+  { x: [7, 8], out: [4, 4], attrs: { ...pool, window: [3, 3], stride: [2, 2], padding: [1, 0, 1, 1] } },
+  { x: [7, 8], out: [6, 8], attrs: { ...pool, window: [2, 2], stride: [1, 1], padding: [0, 1, 0, 0] } },
   { x: [5, 9], out: [1, 1], attrs: { ...pool, window: [5, 9], stride: [5, 9] } },
   { x: [2, 2], out: [0, 0], attrs: { ...pool, window: [3, 3], stride: [1, 1] } },
 ];
@@ -225,6 +228,51 @@ const pooled: ConformanceCase[] = [
         }),
       ]),
     ];
+  }),
+  ...[1, 2, 17].flatMap((width) => [
+    buildCase('concat_channels', `three images of ${width} side by side`, {
+      inputs: [1, 3, 2].map((channels) => random(`concat/${channels}/${width}`, [2, channels, 3, width])),
+      out: [[2, 6, 3, width]],
+      bound: 'exact',
+    }),
+    buildCase('slice_channels', `two of four channels of ${width}`, {
+      inputs: [random(`slice/${width}`, [3, 4, 2, width])],
+      attrs: { first: 1 },
+      out: [[3, 2, 2, width]],
+      bound: 'exact',
+    }),
+    buildCase('clip', `both bounds, ${width}`, {
+      inputs: [random(`clip/${width}`, [2, 3, 2, width], 4)],
+      attrs: { low: 0, high: 1.5 },
+      out: [[2, 3, 2, width]],
+      bound: 'exact',
+    }),
+    buildCase('clip_grad', `both bounds, ${width}`, {
+      inputs: [random(`clip/${width}`, [2, 3, 2, width], 4), random(`clip/ct/${width}`, [2, 3, 2, width])],
+      attrs: { low: 0, high: 1.5 },
+      out: [[2, 3, 2, width]],
+      bound: 'exact',
+    }),
+  ]),
+  buildCase('concat_channels', 'each row has its own', {
+    inputs: [floats([2, 1, 1, 1], [1, 2]), floats([2, 2, 1, 1], [3, 4, 5, 6])],
+    out: [[2, 3, 1, 1]],
+    bound: 'exact',
+    expect: [[1, 3, 4, 2, 5, 6]],
+  }),
+  buildCase('clip', 'a bound that is left out is none; NaN and −0 stay', {
+    inputs: [floats([1, 1, 1, 6], [-7, -0, nan, minus, 3, 9])],
+    attrs: { high: 6 },
+    out: [[1, 1, 1, 6]],
+    bound: 'exact',
+    expect: [[-7, -0, nan, minus, 3, 6]],
+  }),
+  buildCase('clip_grad', 'nothing flows on the bounds and beyond; NaN says so', {
+    inputs: [floats([1, 1, 1, 6], [-7, 0, nan, 3, 6, 9]), floats([1, 1, 1, 6], [1, 2, 3, 4, 5, 6])],
+    attrs: { low: 0, high: 6 },
+    out: [[1, 1, 1, 6]],
+    bound: 'exact',
+    expect: [[0, 0, nan, 4, 0, 0]],
   }),
   buildCase('max_pool2d', 'with gaps', {
     inputs: [random('pool/gaps', [2, 3, 7, 8])],

@@ -33,9 +33,9 @@ export const avgPool2d: ReferenceKernel = (call, make) => {
 /** The lines and columns of the image under the window at a place, and the number that a mean divides by. */
 export function covered(call: KernelCall, [down, across]: Plane, place: number) {
   const counted = flagAttr(call, 'countPadding');
-  const along = ({ size, window, stride, padding }: Axis, at: number) => {
+  const along = ({ size, window, stride, padding, behind }: Axis, at: number) => {
     const from = at * stride - padding;
-    const end = Math.min(from + window, size + padding);
+    const end = Math.min(from + window, size + behind);
     const inside = [Math.max(from, 0), Math.min(end, size)] as const;
     return { inside, count: counted ? end - from : inside[1] - inside[0] };
   };

@@ -17,11 +17,14 @@ import { activeTopK, biasActTopK } from './bias-act-top-k.ts';
 import { channelAffine } from './channel-affine.ts';
 import { channelSum } from './channel-sum.ts';
 import { choices } from './choices.ts';
+import { clip } from './clip.ts';
+import { clipGrad } from './clip-grad.ts';
 import { columnSum } from './column-sum.ts';
 import { columns } from './columns.ts';
 import { columnsGrad } from './columns-grad.ts';
 import { columnsGradBias } from './columns-grad-bias.ts';
 import { columnsGradWeight } from './columns-grad-weight.ts';
+import { concatChannels } from './concat-channels.ts';
 import { concatPositions } from './concat-positions.ts';
 import { conv2d } from './conv2d.ts';
 import { conv2dGradInput } from './conv2d-grad-input.ts';
@@ -72,6 +75,7 @@ import { routeGrad } from './route-grad.ts';
 import { scale } from './scale.ts';
 import { scatterRows } from './scatter-rows.ts';
 import { scores } from './scores.ts';
+import { sliceChannels } from './slice-channels.ts';
 import { softCap } from './soft-cap.ts';
 import { softCapGrad } from './soft-cap-grad.ts';
 import { softmax } from './softmax.ts';
@@ -112,6 +116,10 @@ export const referenceKernels: { readonly [name in KernelName]: ReferenceKernel 
   add_bias: addBias,
   add_bias_grad: addBiasGrad,
   concat_positions: concatPositions,
+  concat_channels: concatChannels,
+  slice_channels: sliceChannels,
+  clip,
+  clip_grad: clipGrad,
   columns,
   cross_entropy: crossEntropy,
   top_k: topK,
