@@ -5,6 +5,7 @@ import { CircuitscopeError } from '@circuitscope/schema';
 import { afterAll, expect, test } from 'vitest';
 import { ggufFile, meta } from '../checkpoints/gguf-file.fixture.ts';
 import { Rng } from '../tensor/index.ts';
+import { charsmapOf } from './aligned/charsmap.fixture.ts';
 import { openTokenizer } from './open-tokenizer.ts';
 
 // Every parser of tokenizer files, over files with a few wrong bytes: a tokenizer, or an error that names the file. More runs by
@@ -46,11 +47,72 @@ const json = utf8(
   }),
 );
 
+const special = { special: true, normalized: false };
+
+const pieceFile = utf8(
+  JSON.stringify({
+    added_tokens: [
+      { id: 0, content: '<unk>', ...special },
+      { id: 1, content: '</s>', ...special },
+    ],
+    normalizer: {
+      type: 'Sequence',
+      normalizers: [
+        { type: 'Precompiled', precompiled_charsmap: charsmapOf({ ﬁ: 'fi' }, 512) },
+        { type: 'Nmt' },
+        { type: 'NFKC' },
+      ],
+    },
+    pre_tokenizer: { type: 'Metaspace', replacement: '▁', prepend_scheme: 'always', split: true },
+    post_processor: {
+      type: 'TemplateProcessing',
+      single: [{ Sequence: { id: 'A', type_id: 0 } }, { SpecialToken: { id: '</s>', type_id: 0 } }],
+      pair: [],
+      special_tokens: { '</s>': { id: '</s>', ids: [1], tokens: ['</s>'] } },
+    },
+    decoder: { type: 'Metaspace', replacement: '▁', prepend_scheme: 'always', split: true },
+    model: {
+      type: 'Unigram',
+      unk_id: 0,
+      byte_fallback: true,
+      vocab: [['<unk>', 0], ['</s>', 0], ['▁', -1], ['a', -2], ['b', -2.5], ['▁ab', -1.5]], // biome-ignore format: a list
+    },
+  }),
+);
+
+const wordFile = utf8(
+  JSON.stringify({
+    added_tokens: [{ id: 0, content: '[UNK]', ...special, lstrip: true, single_word: true }],
+    normalizer: {
+      type: 'BertNormalizer',
+      clean_text: true,
+      handle_chinese_chars: true,
+      strip_accents: null,
+      lowercase: true,
+    },
+    pre_tokenizer: {
+      type: 'Sequence',
+      pretokenizers: [{ type: 'BertPreTokenizer' }, { type: 'Digits', individual_digits: true }],
+    },
+    post_processor: { type: 'BertProcessing', sep: ['[SEP]', 2], cls: ['[CLS]', 1] },
+    decoder: { type: 'WordPiece', prefix: '##', cleanup: true },
+    model: {
+      type: 'WordPiece',
+      unk_token: '[UNK]',
+      continuing_subword_prefix: '##',
+      max_input_chars_per_word: 100,
+      vocab: { '[UNK]': 0, '[CLS]': 1, '[SEP]': 2, a: 3, ab: 4, '##b': 5 },
+    },
+  }),
+);
+
 /** Files by name; the first is opened, and the one at `wrong` is the one with wrong bytes. */
 const files: readonly { readonly name: string; readonly wrong: string; readonly files: Record<string, Uint8Array> }[] =
   [
     { name: 'tokens.json', wrong: 'tokens.json', files: { 'tokens.json': utf8('["<bos>","a","b","ab"]') } },
     { name: 'tokenizer.json', wrong: 'tokenizer.json', files: { 'tokenizer.json': json } },
+    { name: 'a tokenizer.json of pieces', wrong: 'tokenizer.json', files: { 'tokenizer.json': pieceFile } },
+    { name: 'a tokenizer.json of words', wrong: 'tokenizer.json', files: { 'tokenizer.json': wordFile } },
     { name: 'vocab.json', wrong: 'vocab.json', files: { 'vocab.json': utf8(vocab), 'merges.txt': utf8(merges) } },
     { name: 'merges.txt', wrong: 'merges.txt', files: { 'vocab.json': utf8(vocab), 'merges.txt': utf8(merges) } },
     {
@@ -117,7 +179,10 @@ test.each(files)(
         const tokenizer = openTokenizer(opened);
         const ids = tokenizer.encode('ab a', { bos: 'never' });
         tokenizer.decode(ids);
-        for (const id of ids) expect(id).toBeLessThan(tokenizer.size);
+        for (const id of [...ids, ...tokenizer.encode('ab')]) expect(id).toBeLessThan(tokenizer.size);
+        const places = tokenizer.offsets('ab a', { bos: 'never' });
+        expect(places).toHaveLength(ids.length);
+        for (const [start, end] of places) expect(start <= end && end <= 4 && start >= 0).toBe(true);
       } catch (error) {
         if (!(error instanceof CircuitscopeError)) throw error;
         expect(error.message).toContain(folder);

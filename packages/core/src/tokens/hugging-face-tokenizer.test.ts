@@ -94,6 +94,34 @@ describe('openHuggingFaceTokenizer', () => {
     expect(codeOf(() => open({ ...whole, pre_tokenizer: { type: 'Split' } }))).toBe('bad_tokenizer');
   });
 
+  test('a file with a part that is not known here gives ids by the library, and says why it has no places', () => {
+    const tokenizer = open({ ...whole, pre_tokenizer: { type: 'Replace', pattern: { String: 'b' }, content: 'a' } });
+    expect(tokenizer.encode('ab')).toEqual([4]);
+    expect(() => tokenizer.offsets('ab')).toThrow(/does not say where its tokens lie \(the pre-tokenizer Replace\)/);
+    expect(codeOf(() => tokenizer.offsets('ab'))).toBe('unsupported_tokenizer');
+    expect(codeOf(() => open(whole).offsets('a'.repeat(4_000_001)))).toBe('too_large');
+  });
+
+  test('BOS that is asked for lies nowhere, as a template’s tokens do', () => {
+    const tokenizer = open(whole);
+    expect(tokenizer.encode('aab', { bos: 'always' })).toEqual([0, 4, 2]);
+    expect(tokenizer.offsets('aab', { bos: 'always' })).toEqual([
+      [0, 0],
+      [0, 2],
+      [2, 3],
+    ]);
+    expect(tokenizer.offsets('<s>a', { bos: 'always' })).toEqual([
+      [0, 3],
+      [3, 4],
+    ]);
+  });
+
+  test('a text that its normalizer lets grow without end is an error of the file', () => {
+    const double = { type: 'Replace', pattern: { String: 'a' }, content: 'a'.repeat(4096) };
+    const tokenizer = open({ ...whole, normalizer: { type: 'Sequence', normalizers: [double, double, double] } });
+    expect(codeOf(() => tokenizer.encode('aaa'))).toBe('bad_tokenizer');
+  });
+
   test('a pattern that could backtrack for ever is refused wherever it stands', () => {
     const bad = { type: 'Split', pattern: { Regex: '(a+)+$' }, behavior: 'Isolated', invert: false };
     expect(codeOf(() => open({ ...whole, pre_tokenizer: bad }))).toBe('bad_tokenizer');
@@ -162,19 +190,73 @@ describe.skipIf(!hasShared)(`golden tokenizers${withoutShared}`, () => {
     }
   });
 
-  test('byte-level tokens lie where it was recorded, in UTF-16 units; rewriting vocabularies do not say it', () => {
-    const tokenizer = openTokenizer(join(folder, 'bpe-gpt2'));
-    for (const { name: label, text, offsets_utf16 } of casesOf('bpe-gpt2'))
-      expect(tokenizer.offsets?.(text), label).toEqual(offsets_utf16);
-    expect(tokenizer.offsets?.('a\ud800b')).toEqual([
+  const kinds = [
+    'bpe-gpt2',
+    'bpe-regex-digits',
+    'bpe-byte-fallback',
+    'unigram-t5',
+    'wordpiece-cased',
+    'wordpiece-uncased',
+  ];
+
+  test.each(kinds)('%s: tokens lie where it was recorded, in UTF-16 units, those around a text nowhere', (name) => {
+    const tokenizer = openTokenizer(join(folder, name));
+    const cases = casesOf(name);
+    expect(cases.length).toBe(58);
+    for (const { name: label, text, ids, offsets_utf16 } of cases) {
+      expect(tokenizer.offsets(text, { bos: 'never' }), label).toEqual(offsets_utf16);
+      const [before, after] = name.startsWith('word')
+        ? [1, 1]
+        : [name === 'bpe-gpt2' || name === 'unigram-t5' ? 0 : 1, 0];
+      const around = [...Array(before).fill([0, 0]), ...offsets_utf16, ...Array(after).fill([0, 0])];
+      const expected = name === 'unigram-t5' ? [...around, [0, 0]] : around;
+      expect(expected).toHaveLength(ids.length);
+      expect(tokenizer.offsets(text), label).toEqual(expected);
+    }
+  });
+
+  test('half characters are U+FFFD and have their place', () => {
+    expect(openTokenizer(join(folder, 'bpe-gpt2')).offsets('a\ud800b')).toEqual([
       [0, 1],
       [1, 2],
       [1, 2],
       [1, 2],
       [2, 3],
     ]);
-    for (const name of ['bpe-regex-digits', 'bpe-byte-fallback', 'unigram-t5', 'wordpiece-cased'])
-      expect(openTokenizer(join(folder, name)).offsets, name).toBeUndefined();
+  });
+
+  test('random texts: places ascend within the text, and what is not unknown spells what lies there', () => {
+    const random = new Rng(12, 'offsets.properties');
+    const alphabet = [...'abcdeghtnoiw THE.,!?\n\t0123½ﬁÅéß猫각🙂\u0301\u0323\u200d\u0000한ｶﾞ日'];
+    for (const name of kinds) {
+      const tokenizer = openTokenizer(join(folder, name));
+      for (let round = 0; round < 100; round++) {
+        const text = Array.from({ length: random.below(24) }, () => alphabet[random.below(alphabet.length)]).join('');
+        const ids = tokenizer.encode(text, { bos: 'never' });
+        const offsets = tokenizer.offsets(text, { bos: 'never' });
+        expect(offsets).toHaveLength(ids.length);
+        offsets.forEach(([start, end], at) => {
+          expect(start).toBeGreaterThanOrEqual(offsets[at - 1]?.[0] ?? 0);
+          expect(end).toBeGreaterThanOrEqual(Math.max(start, offsets[at - 1]?.[1] ?? 0));
+          expect(end).toBeLessThanOrEqual(text.length);
+          const token = tokenizer.token(ids[at]!);
+          if (name === 'wordpiece-cased' && token !== '[UNK]')
+            expect(token.replace('##', '')).toBe(text.slice(start, end));
+          if (name === 'wordpiece-uncased' && token !== '[UNK]') {
+            const base = text
+              .slice(start, end)
+              .normalize('NFD')
+              .replaceAll(/\p{Mn}|\p{C}/gu, '')
+              .toLowerCase();
+            expect(base, JSON.stringify(text)).toBe(token.replace('##', ''));
+          }
+        });
+        // Nothing of a text is lost where bytes can write it.
+        if (name.startsWith('bpe-gpt2'))
+          for (let unit = 0; unit < text.length; unit++)
+            expect(offsets.some(([start, end]) => start <= unit && unit < end)).toBe(true);
+      }
+    }
   });
 
   test('Unigram with the normalizer Nmt gives the recorded ids and texts', () => {

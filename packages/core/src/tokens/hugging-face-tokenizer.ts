@@ -2,12 +2,14 @@ import { CircuitscopeError } from '@circuitscope/schema';
 import * as library from '@huggingface/tokenizers';
 import { parseJson } from '../checkpoints/parse-json.ts';
 import { readWhole } from '../checkpoints/read-bytes.ts';
-import { byteLevelOffsets, type Offset } from './byte-level-offsets.ts';
+import { type AlignedTokenizer, type AlignedTokens, alignedTokenizer } from './aligned/aligned-tokenizer.ts';
+import { isObject, member } from './json-part.ts';
 import { bosOf } from './missing-bos.ts';
 import { mayBacktrackForEver } from './regex-guard.ts';
 import { bosNamedBeside } from './special-tokens.ts';
+import { surrounded } from './surrounded.ts';
 import { textTooLong } from './text-too-long.ts';
-import type { Tokenizer } from './tokenizer.ts';
+import type { Bos, Tokenizer } from './tokenizer.ts';
 import { unknownToken } from './unknown-token.ts';
 
 const limits = { fileBytes: 64_000_000, textLength: 4_000_000, ids: 1 << 24, patternLength: 4096 } as const;
@@ -21,9 +23,10 @@ interface LibraryTokenizer {
 }
 
 /**
- * A tokenizer.json, read by `@huggingface/tokenizers` (plain JavaScript, the one of transformers.js). Equal to the Python
- * library on the golden texts; what it lacks is an error and never skipped. As in Python, a character that the vocabulary
- * lacks vanishes where the file names no unknown token.
+ * A tokenizer.json. Texts are read by the steps of `aligned/`, which know where each token lies, equal to the Python library;
+ * a file with a part that they lack, and all decoding, goes to `@huggingface/tokenizers` (plain JavaScript, the one of
+ * transformers.js). What that lacks too is an error and never skipped. As in Python, a character that the vocabulary lacks
+ * vanishes where the file names no unknown token.
  *
  * @throws CircuitscopeError `bad_tokenizer`, `unsupported_tokenizer`, `missing_file`, `too_large`.
  */
@@ -52,26 +55,44 @@ export function huggingFaceTokenizer(json: unknown, at: string, bosName?: string
     if (text === undefined) throw unknownToken(at, id, size);
     return text;
   };
-  const encode: Tokenizer['encode'] = (text, { bos = 'auto' } = {}) => {
-    if (text.length > limits.textLength) throw textTooLong(at, text.length, limits.textLength);
+  const aligned = guarded(at, () => alignedTokenizer(json, (id) => tokenizer.id_to_token(id)));
+  const byLibrary = (text: string, bos: Bos): number[] => {
     const { ids } = guarded(at, () => tokenizer.encode(text, { add_special_tokens: bos !== 'never' }));
-    const known = ids.map((id) => {
+    return ids.map((id) => {
       if (id === undefined) throw unknownToken(at, text, size);
       return id;
     });
-    return bos === 'always' && known[0] !== bosOf(bosId, at) ? [bosOf(bosId, at), ...known] : known;
   };
-  const added = new Set(listOf(member(json, 'added_tokens')).map((entry) => member(entry, 'content')));
-  const offsets = (text: string): Offset[] => {
-    const spellings = encode(text, { bos: 'never' }).map((id) => ({ text: token(id), literal: added.has(token(id)) }));
-    return byteLevelOffsets(text, spellings, at);
+  const checked = (text: string): string => {
+    if (text.length > limits.textLength) throw textTooLong(at, text.length, limits.textLength);
+    return text;
+  };
+  const read = (text: string, { before, after, read: tokensOf }: AlignedTokenizer, bos: Bos): AlignedTokens => {
+    const tokens = guarded(at, () => tokensOf(text));
+    if (!tokens) throw unknownToken(at, text, size);
+    if (bos === 'never') return tokens;
+    const ids = [...before, ...tokens.ids, ...after];
+    const isMissing = bos === 'always' && ids[0] !== bosOf(bosId, at);
+    return {
+      ids: isMissing ? [bosOf(bosId, at), ...ids] : ids,
+      offsets: surrounded(tokens.offsets, before.length + (isMissing ? 1 : 0), after.length),
+    };
+  };
+  const encode: Tokenizer['encode'] = (text, { bos = 'auto' } = {}) => {
+    if (typeof aligned !== 'string') return read(checked(text), aligned, bos).ids;
+    const ids = byLibrary(checked(text), bos);
+    return bos === 'always' && ids[0] !== bosOf(bosId, at) ? [bosOf(bosId, at), ...ids] : ids;
+  };
+  const offsets: Tokenizer['offsets'] = (text, { bos = 'auto' } = {}) => {
+    if (typeof aligned === 'string') throw withoutOffsets(at, aligned);
+    return read(checked(text), aligned, bos).offsets;
   };
   return {
     kind: 'huggingface',
     size,
     bosId,
     encode,
-    ...(isByteLevel(json) ? { offsets } : {}),
+    offsets,
     decode(ids) {
       if (ids.length === 0) return '';
       ids.forEach(token); // the library would write its unknown token in silence
@@ -105,19 +126,6 @@ const nmt = [
     content: ' ',
   },
 ];
-
-/** Whether spellings are bytes of the text as it was given. */
-function isByteLevel(json: unknown): boolean {
-  const splitter = member(json, 'pre_tokenizer');
-  const parts = [splitter, ...listOf(member(splitter, 'pretokenizers'))];
-  const bytes = parts.find((part) => member(part, 'type') === 'ByteLevel');
-  const plain = (member(json, 'normalizer') ?? null) === null && member(bytes, 'add_prefix_space') === false;
-  return plain && parts.every((part) => ['ByteLevel', 'Split', 'Sequence'].includes(String(member(part, 'type'))));
-}
-
-function listOf(value: unknown): readonly unknown[] {
-  return Array.isArray(value) ? value : [];
-}
 
 /** The special token that a template puts before a text. */
 function firstOfTemplate(json: unknown): string | undefined {
@@ -227,14 +235,6 @@ function checkPatterns(json: object, at: string): void {
   }
 }
 
-function isObject(value: unknown): value is object {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-function member(value: unknown, key: string): unknown {
-  return isObject(value) && Object.hasOwn(value, key) ? Reflect.get(value, key) : undefined;
-}
-
 function bad(at: string, what: string, expected: string, got: string): CircuitscopeError {
   return new CircuitscopeError('bad_tokenizer', `${at} is not usable: ${what}; check the tokenizer file.`, {
     at,
@@ -251,5 +251,13 @@ function unsupported(at: string, reason: string, cause?: unknown): CircuitscopeE
       at,
       cause,
     },
+  );
+}
+
+function withoutOffsets(at: string, reason: string): CircuitscopeError {
+  return new CircuitscopeError(
+    'unsupported_tokenizer',
+    `${at} does not say where its tokens lie (${reason}); use their ids alone.`,
+    { at, got: reason },
   );
 }

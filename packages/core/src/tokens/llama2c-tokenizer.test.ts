@@ -62,15 +62,21 @@ describe('llama2.c tokenizer', () => {
   });
 
   test('every token lies in its text; the space before it where the first character does', () => {
-    expect(small.offsets?.('')).toEqual([]);
-    expect(small.offsets?.('bab')).toEqual([
+    expect(small.offsets('', { bos: 'never' })).toEqual([]);
+    expect(small.offsets('')).toEqual([[0, 0]]);
+    expect(small.offsets('b')).toHaveLength(small.encode('b').length);
+    expect(small.offsets('bab', { bos: 'never' })).toEqual([
       [0, 1],
       [0, 1],
       [1, 3],
     ]);
-    expect(small.offsets?.('aé🙂')).toEqual([[0, 1], ...Array(2).fill([1, 2]), ...Array(4).fill([2, 4])]);
+    expect(small.offsets('aé🙂', { bos: 'never' })).toEqual([
+      [0, 1],
+      ...Array(2).fill([1, 2]),
+      ...Array(4).fill([2, 4]),
+    ]);
     // The space is a token of its own, before two units.
-    expect(small.offsets?.('🙂 a')).toEqual([[0, 2], ...Array(4).fill([0, 2]), [2, 4]]);
+    expect(small.offsets('🙂 a', { bos: 'never' })).toEqual([[0, 2], ...Array(4).fill([0, 2]), [2, 4]]);
   });
 
   test('decoding drops BOS and one space after it, and no other', () => {
@@ -166,7 +172,7 @@ describe.skipIf(!hasShared)(`stories260K${withoutShared}`, () => {
     const tokenizer = openTokenizer(join(folder, 'stories260K.bin'));
     const text = expected.toString();
     const ids = tokenizer.encode(text, { bos: 'never' });
-    const offsets = tokenizer.offsets?.(text) ?? [];
+    const offsets = tokenizer.offsets(text, { bos: 'never' });
     expect(offsets).toHaveLength(ids.length);
     ids.forEach((id, at) => {
       const [start, end] = offsets[at] ?? [0, 0];

@@ -2,6 +2,7 @@ import { CircuitscopeError } from '@circuitscope/schema';
 import { readWhole } from '../checkpoints/read-bytes.ts';
 import { byteLevelOffsets, type Offset } from './byte-level-offsets.ts';
 import { mergePairs } from './merge-pairs.ts';
+import { surrounded } from './surrounded.ts';
 import { textTooLong } from './text-too-long.ts';
 import type { Tokenizer } from './tokenizer.ts';
 import { unknownToken } from './unknown-token.ts';
@@ -90,17 +91,19 @@ export function parseLlama2cTokenizer(bytes: Uint8Array, at: string): Llama2cTok
     size: pieces.length,
     bosId: BOS,
     encode,
-    offsets(text) {
-      if (text === '') return [];
+    offsets(text, { bos = 'auto' } = {}) {
+      const before = bos === 'never' ? 0 : 1;
+      if (text === '') return surrounded([], before);
       const [first = ''] = text;
       const spellings = encode(text, { bos: 'never' }).map((id) => ({
         text: 'b'.repeat(decoded[id]!.length),
         literal: false,
       }));
       // The space before the text has the place of the first character.
-      return byteLevelOffsets(` ${text}`, spellings, at).map(
+      const places = byteLevelOffsets(` ${text}`, spellings, at).map(
         ([start, end]): Offset => [Math.max(start - 1, 0), Math.max(end - 1, first.length)],
       );
+      return surrounded(places, before);
     },
     decodeBytes,
     decode: (list) => new TextDecoder('utf-8', { ignoreBOM: true }).decode(decodeBytes(list)),

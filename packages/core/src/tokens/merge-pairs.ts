@@ -10,6 +10,13 @@ interface Candidate extends Merge {
   readonly right: number;
 }
 
+/** A symbol that is left, and which of the first ones, `from` to `to`, went into it. */
+export interface Run {
+  readonly id: number;
+  readonly from: number;
+  readonly to: number;
+}
+
 /**
  * Byte-pair merging by score: while any neighbours can be merged, the pair with the highest score is, the leftmost among
  * equals. With a heap that takes n log n steps; the same loop over all pairs, as llama2.c has it, takes n².
@@ -20,6 +27,11 @@ export function mergePairs(
   ids: readonly number[],
   mergeOf: (left: number, right: number) => Merge | undefined,
 ): number[] {
+  return mergeRuns(ids, mergeOf).map(({ id }) => id);
+}
+
+/** The same, and what each came from. */
+export function mergeRuns(ids: readonly number[], mergeOf: (left: number, right: number) => Merge | undefined): Run[] {
   const symbols: number[] = [...ids]; // −1 where a symbol was merged into its left neighbour
   const next = symbols.map((_, i) => i + 1);
   const previous = symbols.map((_, i) => i - 1);
@@ -44,7 +56,7 @@ export function mergePairs(
     offer(previous[at]!);
     offer(at);
   }
-  return symbols.filter((id) => id >= 0);
+  return symbols.flatMap((id, from) => (id >= 0 ? [{ id, from, to: next[from]! }] : []));
 }
 
 const before = (a: Candidate, b: Candidate) => a.score > b.score || (a.score === b.score && a.at < b.at);

@@ -54,7 +54,7 @@ describe('a vocabulary of pieces', () => {
     expect(tokenizer.encode('€', { bos: 'never' })).toEqual([first, 3 + 0xe2, 3 + 0x82, 3 + 0xac]);
     expect(tokenizer.encode('', { bos: 'never' })).toEqual([]);
     expect(tokenizer.encode('a</s>a', { bos: 'never' })).toEqual([id('▁a'), 2, id('▁a')]);
-    expect(tokenizer.offsets?.('a€</s> b')).toEqual([
+    expect(tokenizer.offsets('a€</s> b', { bos: 'never' })).toEqual([
       [0, 1],
       [1, 2],
       [1, 2],
@@ -77,6 +77,8 @@ describe('a vocabulary of pieces', () => {
     const tokenizer = openTokenizer(stored('bare.gguf', small, scores, rest));
     expect(tokenizer.encode('ab')).toEqual([id('ab'), 2]);
     expect(tokenizer.encode(' ab', { bos: 'always' })).toEqual([1, id('▁'), id('ab'), 2]);
+    expect(tokenizer.offsets('ab')).toEqual([[0, 2], [0, 0]]); // biome-ignore format: a row
+    expect(tokenizer.offsets(' ab', { bos: 'always' })).toEqual([[0, 0], [0, 1], [1, 3], [0, 0]]); // biome-ignore format: a row
     expect(tokenizer.decode([id('▁a'), id('b')])).toBe(' ab');
   });
 
@@ -112,7 +114,7 @@ describe('a vocabulary of pieces', () => {
       const ids = tokenizer.encode(text, { bos: 'never' });
       // The sign for spaces cannot be told from a space.
       expect(tokenizer.decode(ids)).toBe(text.replaceAll('▁', ' '));
-      const offsets = tokenizer.offsets?.(text) ?? [];
+      const offsets = tokenizer.offsets(text, { bos: 'never' });
       expect(offsets).toHaveLength(ids.length);
       offsets.forEach(([start, end], at) => {
         expect(start).toBeLessThan(end);
@@ -153,7 +155,7 @@ describe.skipIf(!hasShared)(`the recorded vocabulary${hasShared ? '' : ` (skippe
     for (const { name, text, ids, ids_without_special, offsets_utf16, decoded } of cases) {
       expect(tokenizer.encode(text), name).toEqual(ids);
       expect(tokenizer.encode(text, { bos: 'never' }), name).toEqual(ids_without_special);
-      expect(tokenizer.offsets?.(text), name).toEqual(offsets_utf16);
+      expect(tokenizer.offsets(text, { bos: 'never' }), name).toEqual(offsets_utf16);
       expect(tokenizer.decode(ids), name).toBe(decoded);
     }
     expect(cases.length).toBeGreaterThan(50);

@@ -2,6 +2,7 @@ import { CircuitscopeError } from '@circuitscope/schema';
 import type { Offset } from './byte-level-offsets.ts';
 import { mergePairs } from './merge-pairs.ts';
 import { bosOf } from './missing-bos.ts';
+import { surrounded } from './surrounded.ts';
 import { textTooLong } from './text-too-long.ts';
 import type { Tokenizer } from './tokenizer.ts';
 import { unknownToken } from './unknown-token.ts';
@@ -111,7 +112,13 @@ export function sentencePieceTokenizer(vocabulary: SentencePieces, at: string): 
       const first = bos === 'always' || adds.bos ? [bosOf(bosId, at)] : [];
       return [...first, ...found, ...(adds.eos && eosId !== null ? [eosId] : [])];
     },
-    offsets: (text) => read(text).offsets,
+    offsets(text, { bos = 'auto' } = {}) {
+      const { offsets } = read(text);
+      if (bos === 'never') return offsets;
+      const hasFirst = bos === 'always' || adds.bos;
+      if (hasFirst) bosOf(bosId, at);
+      return surrounded(offsets, hasFirst ? 1 : 0, adds.eos && eosId !== null ? 1 : 0);
+    },
     decode(list) {
       const parts = list.map((id) => {
         const piece = pieceAt(id);

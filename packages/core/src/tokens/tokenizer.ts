@@ -19,10 +19,10 @@ export interface Tokenizer {
    */
   encode(text: string, options?: { readonly bos?: Bos }): number[];
   /**
-   * Where each token of `encode(text, { bos: 'never' })` lies in the text; only vocabularies that can say it to the unit
-   * have it: byte-level ones that do not rewrite texts first, and SentencePiece without a normalizer.
+   * Where each token of `encode(text, options)` lies in the text; those that were put around it, BOS as [CLS], at [0, 0].
+   * @throws CircuitscopeError as `encode`; `unsupported_tokenizer` where a part of its file is not known to the unit.
    */
-  offsets?(text: string): Offset[];
+  offsets(text: string, options?: { readonly bos?: Bos }): Offset[];
   /** The text of the ids, without the tokens that mark its beginning. Bytes that are no UTF-8 become U+FFFD. */
   decode(ids: readonly number[]): string;
   /** One token in the vocabulary's own spelling. @throws CircuitscopeError `unknown_token`. */

@@ -18,6 +18,15 @@ describe('word tokenizer', () => {
     expect(words.encode('the __proto__', { bos: 'always' })).toEqual([0, 1, 3]);
     expect(words.decode([0, 1, 3])).toBe('the __proto__');
     expect(words.encode('')).toEqual([]);
+    expect(words.offsets(' the  cat')).toEqual([
+      [1, 4],
+      [6, 9],
+    ]);
+    expect(words.offsets('the', { bos: 'always' })).toEqual([
+      [0, 0],
+      [0, 3],
+    ]);
+    expect(() => words.offsets('the dog')).toThrow(/"dog"/);
     expect(words.token(0)).toBe('<bos>');
   });
 

@@ -1,7 +1,9 @@
 import { CircuitscopeError } from '@circuitscope/schema';
 import { parseJson } from '../checkpoints/parse-json.ts';
 import { readWhole } from '../checkpoints/read-bytes.ts';
+import type { Offset } from './byte-level-offsets.ts';
 import { bosOf } from './missing-bos.ts';
+import { surrounded } from './surrounded.ts';
 import type { Tokenizer } from './tokenizer.ts';
 import { unknownToken } from './unknown-token.ts';
 
@@ -58,6 +60,15 @@ export function wordTokenizer(words: readonly unknown[], at: string): Tokenizer 
     encode(text, options = {}) {
       const written = text.split(' ').filter((word) => word !== '');
       return options.bos === 'always' ? [bosOf(bosId, at), ...written.map(idOf)] : written.map(idOf);
+    },
+    offsets(text, options = {}) {
+      const places = Array.from(text.matchAll(/[^ ]+/g), ({ 0: word, index }): Offset => {
+        idOf(word);
+        return [index, index + word.length];
+      });
+      if (options.bos !== 'always') return places;
+      bosOf(bosId, at);
+      return surrounded(places, 1);
     },
     decode: (idList) =>
       idList
