@@ -40,6 +40,8 @@ export function vector(tensor: string, length: number, from = 0, count = length)
   return { tensor, stored: [length], offset: from, shape: [count], strides: [1] };
 }
 
+export const MOST_LAYERS = 4096;
+
 /** Reads a config field by field and, at the end, refuses fields that nobody asked for: a default never hides a setting. */
 export class ConfigReader {
   readonly #fields: { readonly [key: string]: unknown };
@@ -68,6 +70,13 @@ export class ConfigReader {
     const value = this.value(key) ?? fallback;
     if (typeof value === 'number' && Number.isInteger(value) && value > 0 && value < 2 ** 31) return value;
     throw this.wrong(key, 'a whole number above 0', value);
+  }
+
+  /** A number of layers; refused before anything is made for each of them. */
+  layers(key: string, fallback?: number): number {
+    const count = this.size(key, fallback);
+    if (count <= MOST_LAYERS) return count;
+    throw this.wrong(key, `at most ${MOST_LAYERS}`, count);
   }
 
   number(key: string, fallback?: number): number {

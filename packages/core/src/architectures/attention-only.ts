@@ -20,7 +20,7 @@ export const attentionOnly: Architecture = {
     const activation = inner > 0 ? config.oneOf('act_fn', activations) : 'relu';
     const gated = inner > 0 && config.flag('gated_mlp', false);
     const spec: DecoderSpec = {
-      layers: config.size('n_layers'),
+      layers: config.layers('n_layers'),
       heads,
       kvHeads: heads,
       width: config.size('d_model'),

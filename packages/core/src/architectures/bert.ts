@@ -35,7 +35,7 @@ export const bert: EncoderArchitecture = {
     const heads = config.size('num_attention_heads', 12);
     const spec: EncoderSpec = {
       kind: 'encoder',
-      layers: config.size('num_hidden_layers', 12),
+      layers: config.layers('num_hidden_layers', 12),
       heads,
       width,
       headWidth: width / heads,
@@ -103,7 +103,7 @@ export const distilbert: EncoderArchitecture = {
     const heads = config.size('n_heads', 12);
     const spec: EncoderSpec = {
       kind: 'encoder',
-      layers: config.size('n_layers', 6),
+      layers: config.layers('n_layers', 6),
       heads,
       width,
       headWidth: width / heads,

@@ -5,6 +5,8 @@ import { WeightMap } from './weight-map.ts';
 // BLOOM: ALiBi in place of positions, a norm behind the embedding, q, k and v of a head together in one matrix. Le Scao et al.
 // 2022; Press et al. 2022.
 
+const MOST_HEADS = 4096;
+
 export const bloom: Architecture = {
   name: 'bloom',
   claims: (checkpoint) => modelType(checkpoint) === 'bloom',
@@ -14,8 +16,10 @@ export const bloom: Architecture = {
     const width = config.size(config.has('n_embed') ? 'n_embed' : 'hidden_size');
     const heads = config.size(config.has('n_head') ? 'n_head' : 'num_attention_heads');
     const headWidth = width / heads;
+    // There is a slope for each, made before any shape is compared.
+    if (heads > MOST_HEADS) throw config.wrong('n_head', `at most ${MOST_HEADS}`, heads);
     const spec: DecoderSpec = {
-      layers: config.size(config.has('n_layer') ? 'n_layer' : 'num_hidden_layers'),
+      layers: config.layers(config.has('n_layer') ? 'n_layer' : 'num_hidden_layers'),
       heads,
       kvHeads: heads,
       width,

@@ -1,5 +1,5 @@
 import { CircuitscopeError } from '@circuitscope/schema';
-import { ConfigReader } from './architecture.ts';
+import { ConfigReader, MOST_LAYERS } from './architecture.ts';
 
 // A convolution net as plain data: layers one after the other, some of them residual. Paths are those of PyTorch modules;
 // what a layer gives is the site of its path.
@@ -158,6 +158,8 @@ export function layersFromModules(modules: readonly ModuleEntry[]): ConvnetLayer
 export function resnetSpec(config: ConfigReader, [height, width]: readonly [number, number]): ConvnetSpec {
   const hidden = list(config, 'hidden_sizes');
   const depths = list(config, 'depths');
+  if (depths.reduce((sum, depth) => sum + depth, 0) > MOST_LAYERS)
+    throw config.wrong('depths', `at most ${MOST_LAYERS} layers`, depths);
   const bottleneck = config.oneOf('layer_type', { basic: 'basic', bottleneck: 'bottleneck' }) === 'bottleneck';
   config.only('hidden_act', ['relu']);
   const stem = config.size('embedding_size');
@@ -233,7 +235,7 @@ function convolved(path: string, out: number, window: number, stride: number, re
 function list(config: ConfigReader, key: string): readonly number[] {
   const value = config.value(key);
   if (Array.isArray(value) && value.every((entry) => Number.isInteger(entry) && entry > 0)) return value;
-  throw new CircuitscopeError('bad_config', `${key} must be a list of whole numbers above 0.`, { at: key });
+  throw config.wrong(key, 'a list of whole numbers above 0', value);
 }
 
 function pairOf(value: unknown, fallback: Pair | undefined, at: string): Pair {

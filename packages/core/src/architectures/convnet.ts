@@ -12,6 +12,7 @@ import {
   type ModuleEntry,
   resnetSpec,
 } from './convnet-spec.ts';
+import { namingFile } from './naming-file.ts';
 import { onnxConvnet } from './onnx-layers.ts';
 
 /** A convolution net as a graph over named weights; weights are read when they are first asked for. */
@@ -44,6 +45,10 @@ export function isConvnet(checkpoint: Checkpoint): boolean {
 }
 
 export function convnetFromCheckpoint(given: Checkpoint, name: string, options: ConvnetOptions = {}): ConvnetModel {
+  return namingFile(given.path, () => unnamed(given, name, options));
+}
+
+function unnamed(given: Checkpoint, name: string, options: ConvnetOptions): ConvnetModel {
   const { config: net } = given;
   if (isOnnxNet(net)) {
     const { spec, checkpoint } = onnxConvnet(given, net);

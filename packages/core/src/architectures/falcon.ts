@@ -25,7 +25,7 @@ export const falcon: Architecture = {
     config.only('alibi', [false]);
     config.only('apply_residual_connection_post_layernorm', [false]);
     const spec: DecoderSpec = {
-      layers: config.size('num_hidden_layers'),
+      layers: config.layers('num_hidden_layers'),
       heads,
       kvHeads: grouped ? kvHeads : multiQuery ? 1 : heads,
       width,

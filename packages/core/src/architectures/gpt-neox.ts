@@ -18,7 +18,7 @@ export const gptNeox: Architecture = {
     const context = config.size('max_position_embeddings', 2048);
     const bias = config.flag('attention_bias', true);
     const spec: DecoderSpec = {
-      layers: config.size('num_hidden_layers'),
+      layers: config.layers('num_hidden_layers'),
       heads,
       kvHeads: heads,
       width,

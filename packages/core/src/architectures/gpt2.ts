@@ -26,7 +26,7 @@ export const gpt2: Architecture = {
     const scaled = config.flag('scale_attn_weights', true);
     const headWidth = width / heads;
     const spec: DecoderSpec = {
-      layers: config.size('n_layer'),
+      layers: config.layers('n_layer'),
       heads,
       kvHeads: heads,
       width,

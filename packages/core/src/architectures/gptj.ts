@@ -15,7 +15,7 @@ export const gptj: Architecture = {
     const heads = config.size('n_head');
     const headWidth = width / heads;
     const spec: DecoderSpec = {
-      layers: config.size('n_layer'),
+      layers: config.layers('n_layer'),
       heads,
       kvHeads: heads,
       width,

@@ -54,7 +54,7 @@ export function llamaSizes(config: ConfigReader, defaults: LlamaDefaults = {}): 
     ...(defaults.localBase === undefined ? {} : { localBase: defaults.localBase }),
   });
   return {
-    layers: config.size('num_hidden_layers'),
+    layers: config.layers('num_hidden_layers'),
     heads,
     kvHeads: config.size('num_key_value_heads', kvHeads ?? heads),
     width,

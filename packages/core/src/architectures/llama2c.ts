@@ -13,7 +13,7 @@ export const llama2c: Architecture = {
     const heads = config.size('n_heads');
     const headWidth = width / heads;
     const spec: DecoderSpec = {
-      layers: config.size('n_layers'),
+      layers: config.layers('n_layers'),
       heads,
       kvHeads: config.size('n_kv_heads'),
       width,

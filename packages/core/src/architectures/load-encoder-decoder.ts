@@ -31,8 +31,6 @@ function checkSpec(spec: EncoderDecoderSpec, path: string): EncoderDecoderSpec {
   const { count, maxDistance } = spec.buckets;
   if (count < 4 || count % 2 !== 0) fail(`${count} buckets of distances cannot be halved for two directions`);
   if (maxDistance <= count / 2) fail(`${count} buckets reach beyond the largest distance of ${maxDistance}`);
-  const layers = Math.max(spec.layers, spec.decoderLayers);
-  if (layers > 4096) fail(`${layers} layers are more than the 4096 that are supported`);
   if (!Number.isInteger(spec.start) || spec.start < 0 || spec.start >= spec.vocab)
     fail(`the decoder cannot begin with token ${spec.start}`);
   return spec;

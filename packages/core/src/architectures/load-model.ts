@@ -10,6 +10,7 @@ import { decoders } from './decoders.ts';
 import { huggingFaceOf } from './gguf-names.ts';
 import { encoderFromCheckpoint, encoders } from './load-encoder.ts';
 import { encoderDecoderFromCheckpoint } from './load-encoder-decoder.ts';
+import { namingFile } from './naming-file.ts';
 import { positionTables } from './rotary-part.ts';
 import { storedWeights } from './stored-weights.ts';
 import { t5 } from './t5.ts';
@@ -60,6 +61,10 @@ function nameOf(path: string): string {
 }
 
 export function decoderFromCheckpoint(given: Checkpoint, name: string): Model {
+  return namingFile(given.path, () => unnamed(given, name));
+}
+
+function unnamed(given: Checkpoint, name: string): Model {
   const checkpoint = given.kind === 'gguf' ? huggingFaceOf(given) : given;
   const architecture = decoders.find((candidate) => candidate.claims(checkpoint));
   if (!architecture) {
@@ -129,6 +134,5 @@ function checkSpec(spec: DecoderSpec, path: string): DecoderSpec {
   if (spec.heads % spec.kvHeads !== 0) fail(`${spec.heads} heads cannot share ${spec.kvHeads} key/value heads evenly`);
   if (spec.positions.kind === 'rotary' && spec.positions.dims % 2 !== 0)
     fail(`rotary positions need an even head width, not ${spec.positions.dims}`);
-  if (spec.layers > 4096) fail(`${spec.layers} layers are more than the 4096 that are supported`);
   return spec;
 }

@@ -18,7 +18,7 @@ export const opt: Architecture = {
     const headWidth = width / heads;
     const bias = config.flag('enable_bias', true);
     const spec: DecoderSpec = {
-      layers: config.size('num_hidden_layers'),
+      layers: config.layers('num_hidden_layers'),
       heads,
       kvHeads: heads,
       width,

@@ -16,7 +16,7 @@ export const phi: Architecture = {
     const headWidth = width / heads;
     const context = config.size('max_position_embeddings', 2048);
     const spec: DecoderSpec = {
-      layers: config.size('num_hidden_layers'),
+      layers: config.layers('num_hidden_layers'),
       heads,
       kvHeads: config.size('num_key_value_heads', heads),
       width,

@@ -13,13 +13,13 @@ export const t5 = {
     /^(?:encoder|decoder)\.embed_tokens\.weight$|^decoder\.block\.0\.layer\.1\.EncDecAttention\.relative_attention_bias\.weight$/,
   spec: (checkpoint: Checkpoint): EncoderDecoderSpec => {
     const config = ConfigReader.of(checkpoint);
-    const layers = config.size('num_layers', 6);
+    const layers = config.layers('num_layers', 6);
     const { activation, gated } = feedForward(config);
     const tied = config.flag('tie_word_embeddings', true);
     const spec: EncoderDecoderSpec = {
       kind: 'encoder_decoder',
       layers,
-      decoderLayers: config.size('num_decoder_layers', layers),
+      decoderLayers: config.layers('num_decoder_layers', layers),
       heads: config.size('num_heads', 8),
       width: config.size('d_model', 512),
       headWidth: config.size('d_kv', 64),

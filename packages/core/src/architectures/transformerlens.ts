@@ -81,7 +81,7 @@ export const transformerLens: Architecture = {
     const mlpNorm = !attentionOnly && config.value('act_fn') === 'solu_ln';
     if (attentionOnly) config.value('act_fn');
     const spec: DecoderSpec = {
-      layers: config.size('n_layers'),
+      layers: config.layers('n_layers'),
       heads,
       kvHeads: config.size('n_key_value_heads', heads),
       width,

@@ -1,8 +1,6 @@
 import { CircuitscopeError } from '@circuitscope/schema';
 import { describe, expect, test } from 'vitest';
-import { Rng } from '../tensor/index.ts';
 import { memorySource } from './byte-source.ts';
-import { bytesOfEntries } from './checkpoint.ts';
 import { type Gguf, readGguf } from './gguf.ts';
 import { ggufFile, type Meta, meta, type TensorToPack } from './gguf-file.fixture.ts';
 import { openCheckpoint } from './open-checkpoint.ts';
@@ -85,32 +83,6 @@ describe('readGguf', () => {
   test('a file that is cut anywhere is refused', () => {
     const last = whole.length - 32; // after that, padding alone is missing
     for (let length = 0; length < last; length++) expect(refused(whole.subarray(0, length))).toMatch(/bad_gguf/);
-  });
-
-  test('4,000 mutated files end in tensors inside the file or in a typed error', () => {
-    const random = new Rng(3, 'gguf.mutations');
-    let accepted = 0;
-    for (let round = 0; round < 4000; round++) {
-      const bytes = whole.slice();
-      for (let edits = 1 + random.below(3); edits > 0; edits--)
-        bytes[random.below(bytes.length)] = [0, 1, 0x7f, 0xff, random.below(256)][random.below(5)] ?? 0;
-      try {
-        for (const { shape, dtype, byteOffset, byteLength } of read(bytes).tensors) {
-          expect(byteOffset + byteLength).toBeLessThanOrEqual(bytes.length);
-          expect(
-            bytesOfEntries(
-              dtype,
-              shape.reduce((product, size) => product * size, 1),
-            ),
-          ).toBe(byteLength);
-        }
-        accepted++;
-      } catch (error) {
-        if (!(error instanceof CircuitscopeError)) throw error;
-      }
-    }
-    expect(accepted).toBeGreaterThan(100);
-    expect(accepted).toBeLessThan(3500);
   });
 });
 

@@ -8,9 +8,21 @@ export function inflated(packed: Uint8Array, unpackedBytes: number, at: string):
   throw bad(at, `${unpackedBytes} bytes`, `${bytes.length} bytes`);
 }
 
-/** What the first bytes of a deflated entry unpack to. @throws CircuitscopeError `bad_zip`. */
-export function inflatedStart(packed: Uint8Array, at: string): Uint8Array {
-  return attempt(at, () => inflateRawSync(packed, { finishFlush: constants.Z_SYNC_FLUSH }));
+/** Packed bytes by which a longer beginning is tried. They unpack to 4 MB at most. */
+const STEP = 4096;
+
+/**
+ * At least the first `most` bytes of a deflated entry, or all of it where it has fewer. Deflate may shrink to a thousandth, so as
+ * little is unpacked as will do.
+ *
+ * @throws CircuitscopeError `bad_zip`.
+ */
+export function inflatedStart(packed: Uint8Array, most: number, at: string): Uint8Array {
+  for (let length = STEP; ; length += STEP) {
+    const part = packed.subarray(0, length);
+    const bytes = attempt(at, () => inflateRawSync(part, { finishFlush: constants.Z_SYNC_FLUSH }));
+    if (bytes.length >= most || length >= packed.length) return bytes;
+  }
 }
 
 function attempt(at: string, inflate: () => Uint8Array): Uint8Array {

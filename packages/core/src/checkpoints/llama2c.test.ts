@@ -77,9 +77,9 @@ describe('openLlama2c', () => {
     expect(refusal([], 3)).toMatch(/too short/);
   });
 
-  test('1,000 random headers over a small file are all refused', () => {
+  test('300 random headers over a small file are all refused', () => {
     const random = new Rng(7, 'llama2c.headers');
-    for (let round = 0; round < 1000; round++) {
+    for (let round = 0; round < 300; round++) {
       const ints = header.map((value) => (random.below(2) ? value : random.uint32() >> random.below(32)));
       if (ints.some((value, i) => value !== header[i])) expect(refusal(ints)).not.toBe('opened');
     }

@@ -3,9 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { CircuitscopeError } from '@circuitscope/schema';
 import { afterAll, describe, expect, test } from 'vitest';
-import { Rng } from '../tensor/index.ts';
 import { fileSource, memorySource } from './byte-source.ts';
-import { bytesOfEntries, type StoredTensor } from './checkpoint.ts';
+import type { StoredTensor } from './checkpoint.ts';
 import { parseNpy, readNpy, readNpz } from './npy.ts';
 import { openCheckpoint } from './open-checkpoint.ts';
 import { readStored, readStoredFloat64 } from './read-stored.ts';
@@ -126,34 +125,6 @@ describe('npz', () => {
     new DataView(lie.buffer).setUint32(at + 24, npy(head(), floats).length + 8, true);
     writeFileSync(path, lie);
     expect(refused(() => openCheckpoint(path))).toMatch(/shape and data disagree/);
-  });
-
-  test('4,000 mutated archives end in arrays inside the file or in a typed error', () => {
-    const random = new Rng(2, 'npz.mutations');
-    const path = join(root, 'mutated.npz');
-    let accepted = 0;
-    for (let round = 0; round < 4000; round++) {
-      const bytes = (round % 2 ? plain : packed).slice();
-      for (let edits = 1 + random.below(3); edits > 0; edits--)
-        bytes[random.below(bytes.length)] = [0, 1, 0x7f, 0xff, random.below(256)][random.below(5)] ?? 0;
-      try {
-        for (const tensor of read(bytes)) {
-          const count = tensor.shape.reduce((product, size) => product * size, 1);
-          const { byteOffset, byteLength } = tensor.deflated ?? tensor;
-          expect(byteOffset + byteLength).toBeLessThanOrEqual(bytes.length);
-          expect(bytesOfEntries(tensor.dtype, count)).toBeLessThanOrEqual(tensor.byteLength);
-          if (round % 40 < 2) {
-            writeFileSync(path, bytes);
-            readStoredFloat64({ ...tensor, file: path });
-          }
-        }
-        accepted++;
-      } catch (error) {
-        if (!(error instanceof CircuitscopeError)) throw error;
-      }
-    }
-    expect(accepted).toBeGreaterThan(100);
-    expect(accepted).toBeLessThan(3500);
   });
 });
 

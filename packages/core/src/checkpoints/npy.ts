@@ -59,9 +59,10 @@ export function readNpz(source: ByteSource): StoredTensor[] {
 function beginning(source: ByteSource, entry: ZipEntry, most: number): Uint8Array {
   const { byteOffset, byteLength, unpackedBytes, method } = entry;
   if (method === 'stored') return source.read(byteOffset, Math.min(most, byteLength));
-  // Deflate shrinks to a thousandth at best, so that little of it never unpacks to much. Its first table has some 300 bytes.
+  // Packed bytes can be more than what they unpack to: by the first table, which has some 300 bytes.
   const packed = source.read(byteOffset, Math.min(byteLength, most + 1024));
-  return inflatedStart(packed, `${source.at}: ${entry.name}`).subarray(0, unpackedBytes);
+  const wanted = Math.min(most, unpackedBytes);
+  return inflatedStart(packed, wanted, `${source.at}: ${entry.name}`).subarray(0, wanted);
 }
 
 interface Header {

@@ -70,6 +70,7 @@ export class ProtoReader {
 
   float(field: ProtoField): number {
     const bytes = this.bytes(field, 4);
+    if (bytes.length < 4) throw this.#bad('a float is cut off', '4 bytes', `${bytes.length} bytes`, 0);
     return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength).getFloat32(0, true);
   }
 

@@ -3,9 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { CircuitscopeError } from '@circuitscope/schema';
 import { afterAll, describe, expect, test } from 'vitest';
-import { Rng } from '../tensor/index.ts';
 import { memorySource } from './byte-source.ts';
-import { bytesOfEntries, type StoredTensor } from './checkpoint.ts';
+import type { StoredTensor } from './checkpoint.ts';
 import { openCheckpoint } from './open-checkpoint.ts';
 import { readPytorch } from './pytorch.ts';
 import { readStored, readStoredFloat64 } from './read-stored.ts';
@@ -158,29 +157,6 @@ describe('damage', () => {
 
   test('bytes that follow are refused', () => {
     for (const whole of [zip, legacy]) expect(refused(Uint8Array.from([...whole, 0]))).toMatch(/bad_/);
-  });
-
-  test('4,000 mutated files end in tensors inside the file or in a typed error', () => {
-    const random = new Rng(1, 'pytorch.mutations');
-    let accepted = 0;
-    for (let round = 0; round < 4000; round++) {
-      const bytes = (round % 2 ? zip : legacy).slice();
-      for (let edits = 1 + random.below(4); edits > 0; edits--) {
-        bytes[random.below(bytes.length)] = [0, 1, 0x7f, 0x80, 0xff, random.below(256)][random.below(6)] ?? 0;
-      }
-      try {
-        for (const { byteOffset, byteLength, shape, dtype } of read(bytes)) {
-          const count = shape.reduce((product, size) => product * size, 1);
-          expect(byteOffset >= 0 && byteOffset + byteLength <= bytes.length).toBe(true);
-          expect(bytesOfEntries(dtype, count)).toBeLessThanOrEqual(byteLength);
-        }
-        accepted++;
-      } catch (error) {
-        if (!(error instanceof CircuitscopeError)) throw error;
-      }
-    }
-    expect(accepted).toBeGreaterThan(100); // changed values, dates and notes are no damage
-    expect(accepted).toBeLessThan(3500);
   });
 });
 

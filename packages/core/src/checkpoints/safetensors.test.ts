@@ -1,6 +1,5 @@
 import { CircuitscopeError } from '@circuitscope/schema';
 import { describe, expect, test } from 'vitest';
-import { Rng } from '../tensor/index.ts';
 import { parseSafetensorsHeader } from './safetensors.ts';
 
 /** A file with the given header text and data of `dataBytes` zeros. */
@@ -133,49 +132,5 @@ describe('parseSafetensorsHeader', () => {
       refusal(file(text, 0));
       expect(performance.now() - before).toBeLessThan(5_000);
     }
-  });
-
-  test('2,000 random mutations of a valid file are refused with the typed error, or read as tensors that tile the data', () => {
-    const header =
-      '{"__metadata__":{"format":"pt"},"h.0.w":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]},"h.0.b":{"dtype":"F16","shape":[2],"data_offsets":[24,28]},"idx":{"dtype":"I64","shape":[1,1],"data_offsets":[28,36]}}';
-    const valid = file(header, 36);
-    const random = new Rng(20260917, 'safetensors.mutations');
-    const pick = (n: number) => random.below(n);
-    const snippets = [
-      '-1',
-      '1e308',
-      '9007199254740993',
-      '{',
-      '}',
-      '[[',
-      '"',
-      '\\u',
-      '"__proto__":',
-      ',',
-      'null',
-      '1.5',
-      '\u0000',
-    ];
-    let refused = 0;
-    for (let round = 0; round < 2000; round++) {
-      let bytes: Uint8Array = valid.slice();
-      const kind = pick(4);
-      if (kind === 0) for (let n = pick(4) + 1; n > 0; n--) bytes[pick(bytes.length)] = pick(256);
-      else if (kind === 1) bytes = bytes.slice(0, pick(bytes.length));
-      else if (kind === 2) new DataView(bytes.buffer).setBigUint64(0, BigInt(pick(2 ** 32)) << BigInt(pick(33)), true);
-      else {
-        const at = pick(header.length);
-        bytes = file(header.slice(0, at) + snippets[pick(snippets.length)] + header.slice(at + pick(6)), 36);
-      }
-      try {
-        const { tensors } = parse(bytes);
-        expect(tensors.reduce((sum, tensor) => sum + tensor.byteLength, 0)).toBeLessThanOrEqual(bytes.length);
-      } catch (error) {
-        expect(error).toBeInstanceOf(CircuitscopeError);
-        expect(error).toMatchObject({ code: 'bad_safetensors' });
-        refused++;
-      }
-    }
-    expect(refused).toBeGreaterThan(1000);
   });
 });

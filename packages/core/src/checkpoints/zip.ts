@@ -27,6 +27,8 @@ const LOCATOR_BYTES = 20;
 const CENTRAL_BYTES = 46;
 const LOCAL_BYTES = 30;
 const LARGE = 0xffffffff;
+/** Deflate says at most 258 bytes in two bits. */
+const DEFLATE_RATIO = 1032;
 
 /**
  * The entries of a zip archive by name, as its central directory lists them and each local header confirms. No two entries
@@ -150,6 +152,13 @@ function central(source: ByteSource, bytes: Uint8Array, place: number): Listed {
   const header = size(42);
   if (code === 0 && byteLength !== unpackedBytes)
     throw bad(at, 'a stored entry has two lengths', `${byteLength} bytes`, `${unpackedBytes} bytes`);
+  if (code === 8 && unpackedBytes > DEFLATE_RATIO * byteLength)
+    throw bad(
+      at,
+      'it cannot unpack to so much',
+      `at most ${DEFLATE_RATIO * byteLength} bytes`,
+      `${unpackedBytes} bytes`,
+    );
   if (unpackedBytes > zipLimits.ratioFreeBytes && unpackedBytes > zipLimits.ratio * byteLength) {
     const most = `at most ${zipLimits.ratio} times its size`;
     throw bad(at, 'it would unpack to far more than it holds', most, `${unpackedBytes} from ${byteLength} bytes`);
