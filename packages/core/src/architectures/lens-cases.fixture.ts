@@ -14,7 +14,7 @@ export interface LensCase {
 
 /** Of the recorded models those that are run here. */
 export const lensCases: readonly string[] = sharedFolder
-  ? ['gpt2', 'gpt_neox', 'llama', 'toy-attn-only', 'toy-gelu-nonorm']
+  ? ['gpt2', 'gpt_neox', 'llama', 'toy-attn-only', 'toy-gelu-nonorm', 'toy-solu-ln']
   : [];
 
 export function lensCase(name: string): LensCase {
@@ -22,6 +22,7 @@ export function lensCase(name: string): LensCase {
 }
 
 export function lensModel(name: string): Model {
+  if (name === 'toy-solu-ln') return loadDecoder(sharedPath('golden/lens', name));
   if (!name.startsWith('toy-')) return loadDecoder(sharedPath('golden/models', name));
   const config = sharedJson('golden/lens', name, 'cfg.json');
   const all = Object.entries(config as object);
@@ -38,3 +39,9 @@ export function siteOfHook(hook: string): string {
   if (hook === 'unembed.hook_out') return 'logits';
   return hook;
 }
+
+/**
+ * What float64 is held to. The toys' weights were rounded to float32 when they were stored, after their caches were made; through
+ * two norms a layer more than others have, SoLU's toy makes more of that.
+ */
+export const lensFloat64Bound = (name: string): number => (name === 'toy-solu-ln' ? 1e-6 : 2e-7);

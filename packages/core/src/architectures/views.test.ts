@@ -7,8 +7,8 @@ import { foldGraph } from './fold-graph.ts';
 import { decoderFromCheckpoint, engineFor, type Model } from './load-model.ts';
 import { viewModel } from './views.ts';
 
-/** One layer with layer norms, biases everywhere and an MLP, with random weights. */
-function toy(): Model {
+/** One layer with layer norms, biases everywhere and an MLP, with random weights; SoLU's has a norm inside the MLP. */
+function toy(kind: 'gelu' | 'solu_ln' = 'gelu'): Model {
   const rng = new Rng(3, 'views.test');
   const tensors = new Map<string, Tensor>();
   const put = (name: string, ...shape: number[]): void => {
@@ -30,8 +30,9 @@ function toy(): Model {
   put('blocks.0.mlp.W_out', 3, 4);
   put('blocks.0.mlp.b_out', 4);
   put('unembed.W_U', 4, 7);
+  if (kind === 'solu_ln') for (const part of ['w', 'b']) put(`blocks.0.mlp.ln.${part}`, 3);
   const config = {
-    model_type: 'attention_only',
+    ...(kind === 'gelu' ? { model_type: 'attention_only' } : {}),
     n_layers: 1,
     n_heads: 2,
     d_model: 4,
@@ -39,7 +40,7 @@ function toy(): Model {
     d_vocab: 7,
     n_ctx: 6,
     d_mlp: 3,
-    act_fn: 'gelu',
+    act_fn: kind,
     normalization_type: 'LN',
   };
   return decoderFromCheckpoint(memoryCheckpoint('toy', config, tensors), 'toy');
@@ -61,24 +62,29 @@ const rowMeans = ({ shape, data }: Tensor): number[] => {
 };
 
 describe('the folded view', () => {
-  test('has the logits of the raw view less their mean, a centred stream, and patterns as before', async () => {
-    const model = toy();
-    const folded = viewModel(model, 'folded');
-    const [raw, shifted] = [await capture(model, 'logits'), await capture(folded, 'logits')];
-    const means = rowMeans(raw);
-    shifted.data.forEach((value, at) => {
-      expect(value).toBeCloseTo((raw.data[at] ?? 0) - (means[Math.floor(at / 7)] ?? 0), 11);
-    });
-    for (const mean of rowMeans(await capture(folded, 'blocks.0.hook_resid_post'))) expect(mean).toBeCloseTo(0, 12);
-    expect(rowMeans(await capture(model, 'blocks.0.hook_resid_post')).some((mean) => Math.abs(mean) > 0.1)).toBe(true);
-    const patterns = [
-      await capture(model, 'blocks.0.attn.hook_pattern'),
-      await capture(folded, 'blocks.0.attn.hook_pattern'),
-    ];
-    patterns[0]?.data.forEach((weight, at) => {
-      expect(patterns[1]?.data[at]).toBeCloseTo(weight, 12);
-    });
-  });
+  test.each(['gelu', 'solu_ln'] as const)(
+    '%s: has the logits of the raw view less their mean, a centred stream, and patterns as before',
+    async (kind) => {
+      const model = toy(kind);
+      const folded = viewModel(model, 'folded');
+      const [raw, shifted] = [await capture(model, 'logits'), await capture(folded, 'logits')];
+      const means = rowMeans(raw);
+      shifted.data.forEach((value, at) => {
+        expect(value).toBeCloseTo((raw.data[at] ?? 0) - (means[Math.floor(at / 7)] ?? 0), 11);
+      });
+      for (const mean of rowMeans(await capture(folded, 'blocks.0.hook_resid_post'))) expect(mean).toBeCloseTo(0, 12);
+      expect(rowMeans(await capture(model, 'blocks.0.hook_resid_post')).some((mean) => Math.abs(mean) > 0.1)).toBe(
+        true,
+      );
+      const patterns = [
+        await capture(model, 'blocks.0.attn.hook_pattern'),
+        await capture(folded, 'blocks.0.attn.hook_pattern'),
+      ];
+      patterns[0]?.data.forEach((weight, at) => {
+        expect(patterns[1]?.data[at]).toBeCloseTo(weight, 12);
+      });
+    },
+  );
 
   test('reads norms without gain, values without bias, and centred columns', () => {
     const { graph, weights } = viewModel(toy(), 'folded');
@@ -91,6 +97,33 @@ describe('the folded view', () => {
       for (let row = 0; row < (shape[0] ?? 0); row++) sum += data[row * (shape[1] ?? 0) + column] ?? 0;
       expect(sum).toBeCloseTo(0, 12);
     }
+  });
+
+  test('of SoLU folds the norm inside the MLP into what reads it: its gain, its shift, and no mean over neurons', () => {
+    const model = toy('solu_ln');
+    const folded = viewModel(model, 'folded');
+    expect(folded.unfolded).toEqual([]);
+    expect(folded.graph.params.some(({ name }) => name.includes('.ln'))).toBe(false);
+    const read = (of: Model, part: string) => [...readWeight(of.weights, `blocks.0.mlp.${part}`).data];
+    const [W, b, gain, shift] = [read(model, 'W_out'), read(model, 'b_out'), read(model, 'ln.w'), read(model, 'ln.b')];
+    const at = (list: readonly number[], i: number): number => list[i] ?? 0;
+    const mean = (list: readonly number[]): number => list.reduce((x, y) => x + y, 0) / list.length;
+    const [neurons, width] = [
+      [0, 1, 2],
+      [0, 1, 2, 3],
+    ];
+    // gain ⊙ W; less each column's mean; less each row's mean.
+    const scaled = neurons.map((f) => width.map((m) => at(gain, f) * at(W, 4 * f + m)));
+    const means = width.map((m) => mean(scaled.map((row) => at(row, m))));
+    const reading = scaled.map((row) => row.map((value, m) => value - at(means, m)));
+    const written = reading.flatMap((row) => row.map((value) => value - mean(row)));
+    read(folded, 'W_out').forEach((value, i) => {
+      expect(value).toBeCloseTo(at(written, i), 12);
+    });
+    const bias = width.map((m) => at(b, m) + neurons.reduce((sum, f) => sum + at(shift, f) * at(W, 4 * f + m), 0));
+    read(folded, 'b_out').forEach((value, i) => {
+      expect(value).toBeCloseTo(at(bias, i) - mean(bias), 12);
+    });
   });
 
   test('rounded weights are the exact ones, rounded once', () => {

@@ -1,7 +1,7 @@
 import type { Pos } from '@circuitscope/schema';
 import { describe, expect, test } from 'vitest';
 import { engineFor, viewModel } from '../architectures/index.ts';
-import { lensCase, lensCases, lensModel } from '../architectures/lens-cases.fixture.ts';
+import { lensCase, lensCases, lensFloat64Bound, lensModel } from '../architectures/lens-cases.fixture.ts';
 import { recorded, relativeError, sharedFolder, withoutShared } from '../architectures/shared-data.ts';
 import { captured, chooseExecutor, makePlan, referenceExecutor, runPlan } from '../plan/index.ts';
 import { attributeLogits } from './attribute-logits.ts';
@@ -36,8 +36,9 @@ const stacks: readonly { file: string; labels: string; parts: StreamParts; apply
 ];
 
 describe.skipIf(!sharedFolder)(`recorded decompositions${sharedFolder ? '' : ` (skipped: ${withoutShared})`}`, () => {
-  for (const { by, get, bound, sum } of executors) {
+  for (const { by, get, bound: usual, sum } of executors) {
     for (const name of lensCases) {
+      const bound = Math.max(usual, lensFloat64Bound(name));
       for (const view of ['raw', 'folded'] as const) {
         test(`${name}, ${view}: every stack and attribution of TransformerLens, by ${by}`, async () => {
           const engine = engineFor(viewModel(lensModel(name), view), await get());
