@@ -385,6 +385,7 @@ fn mutate(json: &mut Json, random: &mut Random) {
                 "concat_positions",
                 "concat_channels",
                 "slice_channels",
+                "latent_statistics",
                 "clip",
                 "clip_grad",
                 "add_bias",

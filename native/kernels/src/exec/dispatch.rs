@@ -413,7 +413,7 @@ pub(super) fn run_kernel(
     }
 }
 
-fn activation_of(activation: Latents, thresholds: &[f32]) -> ops::LatentActivation<'_> {
+pub(super) fn activation_of(activation: Latents, thresholds: &[f32]) -> ops::LatentActivation<'_> {
     match activation {
         Latents::None => ops::LatentActivation::None,
         Latents::Relu => ops::LatentActivation::Relu,

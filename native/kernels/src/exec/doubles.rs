@@ -3,8 +3,8 @@
 use super::attrs::Attrs;
 use super::buffer::Buffer;
 use super::check::StepShapes;
-use super::dispatch::StepValues;
-use super::kernel::{Dtype, Port, Ports};
+use super::dispatch::{StepValues, activation_of, floats_of};
+use super::kernel::{Dtype, LATENTS, Latents, Port, Ports, Role};
 use super::shapes::Sizes;
 use crate::error::KernelError;
 use crate::gemm::Context;
@@ -21,6 +21,10 @@ pub(crate) enum Doubles {
         first: usize,
     },
     Assign,
+    LatentStatistics {
+        activation: Latents,
+        examples: usize,
+    },
     #[cfg(feature = "linalg")]
     Decompose(Decomposition),
 }
@@ -51,6 +55,10 @@ impl Doubles {
                 first: attrs.maybe_count("first")?.unwrap_or(0),
             },
             "assign" => Doubles::Assign,
+            "latent_statistics" => Doubles::LatentStatistics {
+                activation: attrs.word("activation", &LATENTS)?,
+                examples: attrs.count("examples")?,
+            },
             #[cfg(feature = "linalg")]
             "svd" => Doubles::Decompose(Decomposition::Svd),
             #[cfg(feature = "linalg")]
@@ -68,6 +76,7 @@ impl Doubles {
             Doubles::Gram => "gram",
             Doubles::CorrelateTopK { .. } => "correlate_top_k",
             Doubles::Assign => "assign",
+            Doubles::LatentStatistics { .. } => "latent_statistics",
             #[cfg(feature = "linalg")]
             Doubles::Decompose(method) => match method {
                 Decomposition::Svd => "svd",
@@ -83,12 +92,20 @@ impl Doubles {
             Doubles::Gram => (&[F, MAYBE_F, MAYBE_D], &[D]),
             Doubles::CorrelateTopK { .. } => (&[F, F, MAYBE_F, MAYBE_I], &[F, I]),
             Doubles::Assign => (&[D], &[I, D]),
+            Doubles::LatentStatistics { .. } => (&[F, I, MAYBE_D], &[D, I, F, I]),
             #[cfg(feature = "linalg")]
             Doubles::Decompose(Decomposition::Svd) => (&[D], &[D, D, D]),
             #[cfg(feature = "linalg")]
             Doubles::Decompose(_) => (&[D], &[D, D]),
         };
-        Ports { inputs, params: &[], outputs }
+        let params: &[Role] = match self {
+            Doubles::LatentStatistics { activation: Latents::Threshold, .. } => {
+                &[Role::Matrix, Role::MaybeVector, Role::Vector]
+            }
+            Doubles::LatentStatistics { .. } => &[Role::Matrix, Role::MaybeVector, Role::MaybeVector],
+            _ => &[],
+        };
+        Ports { inputs, params, outputs }
     }
 
     pub(super) fn check(&self, shapes: &StepShapes<'_>, s: &mut Sizes) -> Result<(), String> {
@@ -109,6 +126,16 @@ impl Doubles {
             Doubles::Assign => {
                 shapes.fit_inputs(s, &["nm"])?;
                 shapes.fit_outputs(s, &["n", "1"])
+            }
+            Doubles::LatentStatistics { examples, .. } => {
+                s.set('k', *examples)?;
+                s.set('c', ops::LATENT_COUNTS)?;
+                s.set('z', 2)?;
+                shapes.fit_matrix(s, "dF")?;
+                shapes.fit_vector(1, s.of('F'))?;
+                shapes.fit_vector(2, s.of('F'))?;
+                shapes.fit_inputs(s, &[".d", ".", "Fz"])?;
+                shapes.fit_outputs(s, &["Fz", "Fc", "Fk", "Fk"])
             }
             #[cfg(feature = "linalg")]
             Doubles::Decompose(method) => {
@@ -136,12 +163,25 @@ impl Doubles {
         lent: &mut [Buffer; 4],
         lengths: [Option<usize>; 4],
     ) -> Result<(), KernelError> {
-        let [first, second, ..] = lent;
+        let [first, second, third, fourth] = lent;
         let [length, other, ..] = lengths.map(|length| length.unwrap_or(0));
         match self {
             Doubles::Gram => {
                 let size = [s.of('n'), s.of('p'), s.of('q')];
                 ops::gram(ctx, v.floats(0), v.maybe_floats(1), size, v.maybe_doubles(2), first.doubles_mut(length))
+            }
+            Doubles::LatentStatistics { activation, examples } => {
+                let (bias, thresholds) = (v.vector(1)?, v.vector(2)?.unwrap_or_default());
+                let to = ops::LatentStatistics {
+                    sums: first.doubles_mut(length),
+                    counts: second.ints_mut(other),
+                    values: third.floats_mut(lengths[2].unwrap_or(0)),
+                    rows: fourth.ints_mut(lengths[3].unwrap_or(0)),
+                };
+                let (x, counted, before) = (v.floats(0), v.maybe_ints(1).unwrap_or_default(), v.maybe_doubles(2));
+                let activation = activation_of(*activation, &thresholds);
+                let w = v.matrix_at(ctx, 0, false)?;
+                ops::latent_statistics(ctx, x, counted, &w, floats_of(&bias), activation, *examples, before, to)
             }
             Doubles::CorrelateTopK { k, absolute, first: from } => {
                 let before = v.maybe_floats(2).zip(v.maybe_ints(3));

@@ -174,7 +174,7 @@ const I: Port = Port::One(Dtype::I32);
 const MAYBE_F: Port = Port::Maybe(Dtype::F32);
 const MAYBE_I: Port = Port::Maybe(Dtype::I32);
 
-const LATENTS: [(&str, Latents); 3] =
+pub(super) const LATENTS: [(&str, Latents); 3] =
     [("none", Latents::None), ("relu", Latents::Relu), ("threshold", Latents::Threshold)];
 
 impl Kernel {

@@ -179,6 +179,7 @@ const KERNELS: &[&str] = &[
     "head_result_grad",
     "head_result_grad_weight",
     "jump_relu",
+    "latent_statistics",
     "linear",
     "linear_grad_weight",
     "max_pool2d",

@@ -14,7 +14,13 @@ export {
   dictionaryGraph,
 } from './dictionary-graph.ts';
 export { latentReader } from './latent-reader.ts';
-export { type LatentExample, LatentStatistics, type LatentSummary, latentEdges } from './latent-statistics.ts';
+export {
+  type LatentExample,
+  LatentStatistics,
+  type LatentSummary,
+  latentEdges,
+  type TokenPlace,
+} from './latent-statistics.ts';
 export { type MemoryDictionarySpec, memoryDictionary } from './memory-dictionary.ts';
 export { openDictionary } from './open-dictionary.ts';
 export {
@@ -29,3 +35,4 @@ export { readSite } from './read-site.ts';
 export { type SpliceError, spliceSites } from './splice.ts';
 export { spliceCrossLayer } from './splice-cross-layer.ts';
 export { type ReplaceOptions, replaceMlp, type SpliceOptions, spliceDictionary } from './splice-dictionary.ts';
+export { type StatisticsProgram, statisticsProgram } from './statistics-program.ts';

@@ -6,6 +6,7 @@ import { chooseExecutor, type Executor, type LatentRows, referenceExecutor } fro
 import { activeLatents, applyDictionary } from './dictionary-graph.ts';
 import { LatentStatistics, latentEdges, type TokenPlace } from './latent-statistics.ts';
 import { openDictionary } from './open-dictionary.ts';
+import { statisticsProgram } from './statistics-program.ts';
 
 const LATENTS = 4;
 const EXAMPLES = 3;
@@ -184,6 +185,50 @@ const executors: readonly { readonly name: string; readonly get: () => Promise<E
 
 describe.skipIf(!sharedFolder)(`recorded dictionaries${sharedFolder ? '' : ` (skipped: ${withoutShared})`}`, () => {
   describe.each(executors)('$name', ({ get, bound }) => {
+    test.each(folders)(
+      '%s: counted where they are made, in one batch or two, they are those of the sparse rows',
+      async (name) => {
+        const dictionary = openDictionary(sharedPath(root, name));
+        if (dictionary.kind !== 'dictionary') throw new Error('no dictionary');
+        const executor = await get();
+        const x = recorded(root, name, 'expected.safetensors').read('x');
+        const [rows = 0, ...inner] = x.shape;
+        const counting = statisticsProgram(dictionary, inner, EXAMPLES);
+        // A gate, or a choice among all, needs the latents of a token together.
+        expect(counting === null, dictionary.encoder.kind).toBe(
+          !['relu', 'jumprelu'].includes(dictionary.encoder.kind),
+        );
+        if (!counting) return;
+        const places = Array.from({ length: rows }, (_, position) =>
+          position % 5 === 2 ? null : { document: 0, position },
+        );
+        const wish = new LatentStatistics(dictionary.latents, EXAMPLES);
+        wish.add(await activeLatents(dictionary, x, executor), places);
+        const width = x.data.length / rows;
+        for (const ends of [[rows], [3, rows]]) {
+          const got = new LatentStatistics(dictionary.latents, EXAMPLES);
+          let start = 0;
+          for (const end of ends) {
+            const own = places.slice(start, end);
+            const inputs = {
+              x: x.data.slice(start * width, end * width),
+              counted: Int32Array.from(own, (place) => (place ? 1 : 0)),
+              before: got.sums,
+            };
+            const sizes = { batch: own.length, pos: 1 };
+            const out = await executor.execute(counting.program, counting.weights, { sizes, inputs });
+            const { sums, counts, values, rows: tokens } = out;
+            if (!(sums instanceof Float64Array) || !(counts instanceof Int32Array)) throw new Error('no counts');
+            if (!values || values instanceof Int32Array || !(tokens instanceof Int32Array))
+              throw new Error('no examples');
+            got.addCounted({ sums, counts, values, rows: tokens }, own);
+            start = end;
+          }
+          expect(contents(got)).toEqual(contents(wish));
+        }
+      },
+    );
+
     test.each(folders)(
       '%s: sparse rows have the bits of dense ones, and add up to what SAELens recorded',
       async (name) => {

@@ -1,15 +1,16 @@
 import { CircuitscopeError } from '@circuitscope/schema';
+import { comesBefore, latentBin, latentBins } from '../kernels/index.ts';
 import type { LatentRows } from '../plan/index.ts';
+import type { Floats } from '../tensor/index.ts';
 
 // What each latent of a dictionary does over many tokens, in memory that does not grow with them: latents × (examples · 3 +
 // bins + 4) numbers of 8 bytes. Sums are float64 chains over tokens in their order, so that chunks of any size give the bits of
 // one pass, and where rows come from (threads, batches) does not show.
 
 /** Histogram bins begin at powers of two: 2^−12 … 2^11. One more lies before the first. */
-const EXPONENTS = { first: -12, last: 11 } as const;
 export const latentEdges: readonly number[] = Array.from(
-  { length: EXPONENTS.last - EXPONENTS.first + 1 },
-  (_, at) => 2 ** (EXPONENTS.first + at),
+  { length: latentBins.last - latentBins.first + 1 },
+  (_, at) => 2 ** (latentBins.first + at),
 );
 const BINS = latentEdges.length + 1;
 
@@ -97,13 +98,51 @@ export class LatentStatistics {
     });
   }
 
+  /** Sums and sums of squares so far, [latents, 2]: where a batch that is counted elsewhere goes on. */
+  get sums(): Float64Array {
+    const { sum, sum_squares: squares } = this.#data;
+    return Float64Array.from({ length: 2 * this.latents }, (_, at) => (at % 2 === 0 ? sum : squares)[at >> 1] ?? 0);
+  }
+
+  /**
+   * Takes in a batch that the kernel `latent_statistics` has counted, going on from `sums`. The same bits as `add`.
+   * @param places where the tokens of the batch stand; null for those that it did not count
+   */
+  addCounted(
+    batch: {
+      readonly sums: Float64Array;
+      readonly counts: Int32Array;
+      readonly values: Floats;
+      readonly rows: Int32Array;
+    },
+    places: readonly (TokenPlace | null)[],
+  ): void {
+    const { count, sum, sum_squares: squares, max, histogram } = this.#data;
+    this.counted += places.reduce((total, place) => total + (place ? 1 : 0), 0);
+    const [width, examples] = [BINS + 1, batch.rows.length / this.latents];
+    for (let latent = 0; latent < this.latents; latent++) {
+      const times = batch.counts[latent * width] ?? 0;
+      if (times === 0) continue;
+      count[latent]! += times;
+      [sum[latent], squares[latent]] = [batch.sums[2 * latent]!, batch.sums[2 * latent + 1]!];
+      for (let bin = 0; bin < BINS; bin++) histogram[latent * BINS + bin]! += batch.counts[latent * width + 1 + bin]!;
+      for (let at = latent * examples; at < (latent + 1) * examples; at++) {
+        const place = places[batch.rows[at] ?? -1];
+        if (!place) break;
+        const value = batch.values[at]!;
+        if (at === latent * examples && comesBefore(value, max[latent]!)) max[latent] = value;
+        this.#offer(latent, value, place);
+      }
+    }
+  }
+
   #addOne(latent: number, value: number, place: TokenPlace): void {
     const { count, sum, sum_squares: squares, max, histogram } = this.#data;
     count[latent]! += 1;
     sum[latent]! += value;
     squares[latent]! += value * value;
     if (comesBefore(value, max[latent]!)) max[latent] = value;
-    histogram[latent * BINS + binOf(value)]! += 1;
+    histogram[latent * BINS + latentBin(value)]! += 1;
     this.#offer(latent, value, place);
   }
 
@@ -203,20 +242,4 @@ export class LatentStatistics {
     for (const name of names) statistics.#data[name].set(read(name, statistics.#shape(name)));
     return statistics;
   }
-}
-
-/** Larger, or the first NaN. */
-function comesBefore(value: number, other: number): boolean {
-  return value > other || (Number.isNaN(value) && !Number.isNaN(other));
-}
-
-const number = new Float64Array(1);
-const words = new Uint32Array(number.buffer);
-
-/** By the exponent: no logarithm, so the bin of a power of two is the one that begins there. */
-function binOf(value: number): number {
-  if (value < (latentEdges[0] ?? 0)) return 0;
-  number[0] = value;
-  const exponent = (((words[1] ?? 0) >>> 20) & 0x7ff) - 1023;
-  return Math.min(exponent - EXPONENTS.first + 1, BINS - 1);
 }

@@ -7,8 +7,19 @@ import {
   type Site,
 } from '@circuitscope/schema';
 import { type Model, modelRef } from '../architectures/index.ts';
-import { type Dictionary, type LatentStatistics, latentEdges, latentReader, readSite } from '../dictionaries/index.ts';
 import {
+  type Dictionary,
+  type LatentStatistics,
+  latentEdges,
+  latentReader,
+  readSite,
+  type StatisticsProgram,
+  statisticsProgram,
+  type TokenPlace,
+} from '../dictionaries/index.ts';
+import { findSite } from '../graph/index.ts';
+import {
+  captured,
   type Engine,
   type LatentReader,
   type LatentRows,
@@ -23,8 +34,8 @@ import { type CorpusBatch, corpusBatches, requireContext } from './corpus-batche
 import { openStatistics, saveStatistics } from './latent-statistics-folder.ts';
 import { numericsVersion } from './versions.ts';
 
-// A corpus through a model and a dictionary in one pass: of each token only the active latents are ever held, of each latent only
-// its statistics. What comes out depends on corpus and settings alone, never on batches or on where an earlier attempt ended.
+// A corpus through a model and a dictionary in one pass: of each token at most the active latents are ever held, and none where
+// they are counted as they are made; of each latent only its statistics. What comes out depends on corpus and settings alone, never on batches or on where an earlier attempt ended.
 
 export interface LatentStatisticsOptions extends Pick<RunOptions, 'signal' | 'memoryBytes' | 'threads'> {
   readonly corpus: Corpus;
@@ -107,13 +118,13 @@ export async function collectLatentStatistics(
   let { manifest } = opened;
   if (manifest.complete) return { manifest, statistics };
   const before = manifest.tokens;
-  const reader = new BatchReader(engine, { site, hash, dictionary, run: runOptions(options) });
+  const reader = batchReader(engine, { site, hash, dictionary, examples, run: runOptions(options) });
   const ignored = new Set(ignore);
   const { next: start, tokens: done } = manifest;
   let written = done;
   for await (const batch of corpusBatches(corpus, { start, done, limit, length, batchTokens })) {
     signal?.throwIfAborted();
-    statistics.add(await reader.read(batch.prompt), placesOf(batch, ignored));
+    await reader.count(batch.prompt, placesOf(batch, ignored), statistics);
     const last = batch.rows.at(-1);
     manifest = {
       ...manifest,
@@ -161,29 +172,71 @@ function placesOf({ rows, longest }: CorpusBatch, ignored: ReadonlySet<number>) 
   );
 }
 
-/** Reads batches with room for as many latents as the batches so far needed: more is asked for only where it is. */
-class BatchReader {
-  readonly #engine: Engine;
-  readonly #settings: {
-    readonly site: Site;
-    readonly hash: Hash;
-    readonly dictionary: Dictionary;
-    readonly run: RunOptions;
+interface BatchSettings {
+  readonly site: Site;
+  readonly hash: Hash;
+  readonly dictionary: Dictionary;
+  readonly examples: number;
+  readonly run: RunOptions;
+}
+
+interface BatchReader {
+  /** Takes a batch into statistics. */
+  count(prompt: Prompt, places: readonly (TokenPlace | null)[], statistics: LatentStatistics): Promise<void>;
+}
+
+/** Counts where the values are made, for every dictionary of which a token's latents do not depend on each other. */
+function batchReader(engine: Engine, settings: BatchSettings): BatchReader {
+  const { site, dictionary, examples } = settings;
+  const inner = findSite(engine.graph, site).shape.slice(2).map(Number);
+  const counting = statisticsProgram(dictionary, inner, Math.max(examples, 1));
+  return counting ? countingReader(engine, settings, counting) : new RowReader(engine, settings);
+}
+
+function countingReader(
+  engine: Engine,
+  { site, run }: BatchSettings,
+  { program, weights }: StatisticsProgram,
+): BatchReader {
+  const plan = makePlan(engine.graph, { readouts: [{ kind: 'capture', at: { site } }] });
+  return {
+    async count(prompt, places, statistics) {
+      const { shape, data: x } = captured(await runPlan(engine, plan, prompt, run), site);
+      const [batch = 0, pos = 0] = shape;
+      const inputs = {
+        x,
+        counted: Int32Array.from(places, (place) => (place ? 1 : 0)),
+        before: statistics.sums,
+      };
+      const out = await engine.executor.execute(program, weights, { sizes: { batch, pos }, inputs }, run);
+      const { sums, counts, values, rows } = out;
+      if (!(sums instanceof Float64Array) || !(counts instanceof Int32Array) || !(rows instanceof Int32Array))
+        throw new Error('no statistics');
+      if (!values || values instanceof Int32Array) throw new Error('no examples');
+      statistics.addCounted({ sums, counts, values, rows }, places);
+    },
   };
+}
+
+/** Reads batches with room for as many latents as the batches so far needed: more is asked for only where it is. */
+class RowReader implements BatchReader {
+  readonly #engine: Engine;
+  readonly #settings: BatchSettings;
   readonly #dictionaries: ReadonlyMap<Hash, LatentReader>;
   #perToken: number;
 
-  constructor(
-    engine: Engine,
-    settings: { readonly site: Site; readonly hash: Hash; readonly dictionary: Dictionary; readonly run: RunOptions },
-  ) {
+  constructor(engine: Engine, settings: BatchSettings) {
     this.#engine = engine;
     this.#settings = settings;
     this.#dictionaries = new Map([[settings.hash, latentReader(settings.dictionary)]]);
     this.#perToken = Math.min(256, settings.dictionary.latents);
   }
 
-  async read(prompt: Prompt): Promise<LatentRows> {
+  async count(prompt: Prompt, places: readonly (TokenPlace | null)[], statistics: LatentStatistics): Promise<void> {
+    statistics.add(await this.#read(prompt), places);
+  }
+
+  async #read(prompt: Prompt): Promise<LatentRows> {
     const { site, hash, dictionary, run } = this.#settings;
     for (;;) {
       const keep = { kind: 'above', perToken: this.#perToken } as const;

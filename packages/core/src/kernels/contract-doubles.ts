@@ -8,7 +8,26 @@ const i32 = (name: string, shape: string): KernelValue => ({ name, dtype: 'i32',
 const perhaps = (value: KernelValue): KernelValue => ({ ...value, optional: true });
 const number = { type: 'number' } as const;
 
+const matrix = { name: 'W', role: 'matrix', shape: '[d, F]' } as const;
+const vector = (name: string) => ({ name, role: 'vector', shape: '[F]', optional: true }) as const;
+
 export const doubleKernels = {
+  // Tokens in several calls, each with what the last one gave as `before`, have the sums of one call to the bit.
+  latent_statistics: {
+    inputs: [
+      f32('x', '[…, d]'),
+      i32('counted', '[…]; 0 where a token does not count'),
+      perhaps(f64('before', '[F, 2]; sums of earlier tokens')),
+    ],
+    params: [matrix, vector('b'), vector('thresholds')],
+    outputs: [
+      f64('sums', '[F, 2]; of the active values, and of their squares'),
+      i32('counts', '[F, 26]; how often it is active, then its histogram by powers of two'),
+      f32('values', '[F, examples]; the first of them'),
+      i32('rows', '[F, examples]; their tokens'),
+    ],
+    attrs: { activation: { type: ['none', 'relu', 'threshold'] }, examples: number },
+  },
   // Rows in several calls, each with what the last one gave as `before`, have the bits of one call.
   gram: {
     inputs: [f32('x', '[n, p]'), perhaps(f32('y', '[n, q]')), perhaps(f64('before', '[p, q]; of earlier rows'))],

@@ -19,6 +19,45 @@ function gram(fact: string, n: number, p: number, q: number | null, before?: Ten
   });
 }
 
+/** One input feature, so that each latent is a multiple of it. */
+const statistics: ConformanceCase[] = [
+  ...lengths.flatMap((tokens) =>
+    (['none', 'relu'] as const).map((activation) =>
+      buildCase('latent_statistics', `${tokens} tokens, ${activation}`, {
+        inputs: [random(`statistics/x/${tokens}`, [tokens, 5]), ints([tokens], new Array(tokens).fill(1)), null],
+        params: [random('statistics/W', [5, 140]), random('statistics/b', [140])],
+        attrs: { activation, examples: 3 },
+        out: [
+          [140, 2],
+          [140, 26],
+          [140, 3],
+          [140, 3],
+        ],
+        bound: 'exact',
+      }),
+    ),
+  ),
+  buildCase('latent_statistics', 'by hand: sums go on, one token does not count, of equals the first stays', {
+    inputs: [floats([5, 1], [2, 0.5, 100, 2, -1]), ints([5], [1, 1, 0, 1, 1]), doubles([1, 2], [10, 20])],
+    params: [floats([1, 1], [1]), null, null],
+    attrs: { activation: 'relu', examples: 2 },
+    out: [
+      [1, 2],
+      [1, 26],
+      [1, 2],
+      [1, 2],
+    ],
+    bound: 'exact',
+    expect: [
+      [14.5, 28.25],
+      // 0.5 = 2^−1 lies in bin 12, 2 in bin 14.
+      [3, ...Array.from({ length: 25 }, (_, bin) => (bin === 12 ? 1 : bin === 14 ? 2 : 0))],
+      [2, 2],
+      [0, 3],
+    ],
+  }),
+];
+
 const grams: ConformanceCase[] = [
   ...lengths.map((n) => gram(`${n} rows`, n, 9, 7)),
   ...lengths.map((p) => gram(`${p} columns with themselves`, 20, p, null)),
@@ -153,4 +192,4 @@ const correlations: ConformanceCase[] = [
   }),
 ];
 
-export const doubleCases: readonly ConformanceCase[] = [...grams, ...correlations];
+export const doubleCases: readonly ConformanceCase[] = [...grams, ...correlations, ...statistics];

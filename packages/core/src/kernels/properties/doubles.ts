@@ -58,6 +58,27 @@ const descending = (values: Float64Array, room = 0): string[] =>
 const square = (draw: Draw): number => draw.sizes(1, { others: 40 })[0] ?? 0;
 
 export const doubleProperties = {
+  latent_statistics: (draw) => {
+    const [T = 0, d = 0, F = 0] = draw.sizes(3);
+    const activation = draw.pick(['none', 'relu', 'threshold']);
+    const examples = draw.small(0, 5);
+    return {
+      inputs: [draw.floats([T, d]), draw.ints([T], 3), draw.perhaps(() => draw.doubles([F, 2]))],
+      params: [
+        draw.floats([d, F]),
+        draw.perhaps(() => draw.floats([F])),
+        activation === 'threshold' ? draw.positive([F]) : null,
+      ],
+      attrs: { activation, examples },
+      out: [
+        [F, 2],
+        [F, 26],
+        [F, examples],
+        [F, examples],
+      ],
+      allowed: 'exact',
+    };
+  },
   gram: (draw) => {
     const [n = 0, p = 0, q = 0] = draw.sizes(3);
     const y = draw.perhaps(() => draw.floats([n, q]));

@@ -49,6 +49,7 @@ import { headResult } from './head-result.ts';
 import { headResultGrad } from './head-result-grad.ts';
 import { headResultGradWeight } from './head-result-grad-weight.ts';
 import { jumpRelu } from './jump-relu.ts';
+import { latentStatistics } from './latent-statistics.ts';
 import { linear } from './linear.ts';
 import { linearGradWeight } from './linear-grad-weight.ts';
 import { maxPool2d } from './max-pool2d.ts';
@@ -163,6 +164,7 @@ export const referenceKernels: { readonly [name in KernelName]: ReferenceKernel 
   bias_act_top_k: biasActTopK,
   project_csr: projectCsr,
   active_csr: activeCsr,
+  latent_statistics: latentStatistics,
   active_top_k: activeTopK,
   conv2d,
   conv2d_grad_input: conv2dGradInput,
