@@ -23,8 +23,27 @@ describe.skipIf(!sharedFolder)(`reading the stream${sharedFolder ? '' : ` (skipp
     return JSON.parse(stdout);
   };
 
+  test('a run says where each token of its text lies, by whichever tokenizer read it', async () => {
+    const words = ['--tokenizer', sharedPath('golden/tokenizers/wordpiece-uncased/tokenizer.json')];
+    const line = ['--capture', 'logits', '--out', 'read.safetensors', '--force'];
+    const { tokens, offsets } = await json('run', '--text', 'The wåves.', ...words, ...line);
+    expect(tokens[0]).toHaveLength(offsets.length);
+    expect([offsets[0], offsets[1], offsets.at(-1)]).toEqual([[0, 0], [0, 3], [0, 0]]); // biome-ignore format: a row
+    expect(
+      offsets
+        .slice(1, -1)
+        .map(([start, end]: [number, number]) => 'The wåves.'.slice(start, end))
+        .join(''),
+    ).toBe('Thewåves.');
+    const given = await json('run', '--tokens', '[[1,2]]', ...line);
+    expect([given.tokens, given.offsets]).toEqual([[[1, 2]], null]);
+  });
+
   test('the lens ends with what the model says, and follows the next token of the prompt', async () => {
-    const { rows, tokens } = await json('lens', ...text, '--positions', 'all', '--top-k', '3');
+    const { rows, tokens, offsets } = await json('lens', ...text, '--positions', 'all', '--top-k', '3');
+    // BOS lies nowhere; the others fill the text.
+    expect(offsets).toHaveLength(tokens[0].length);
+    expect([offsets[0], offsets[1][0], offsets.at(-1)[1]]).toEqual([[0, 0], 0, text[1]?.length]);
     expect(rows).toHaveLength(6 * tokens[0].length);
     const last = rows.filter((row: { stream: string }) => row.stream === 'final_post');
     for (const [position, { klToFinal, top, token }] of last.entries()) {

@@ -12,7 +12,7 @@ import { csvLine, outPath, writeText } from '../../output/write-once.ts';
 import { modelOption, resolveDecoder } from '../../resolve-model.ts';
 import { viewed, viewOption } from '../../view-option.ts';
 import { positionsOption } from './positions-option.ts';
-import { bos, bosUsed, mask, promptFrom, tokenizer, tokens } from './prompt-options.ts';
+import { bos, bosUsed, mask, offsetsRead, promptFrom, tokenizer, tokens, vocabularyOf } from './prompt-options.ts';
 import { tokenId, tokenizerBeside, wordOf } from './token-words.ts';
 
 export const lens = command({
@@ -54,8 +54,9 @@ export const lens = command({
       });
     }
     const model = viewed(await resolveDecoder(options.model, io), options.view);
-    const prompt = promptFrom(options, model, options.model, io);
-    const words = tokenizerBeside(options.tokenizer, options.model, io);
+    const vocabulary = vocabularyOf(options, options.model, io);
+    const prompt = promptFrom({ ...options, vocabulary }, model, options.model, io);
+    const words = vocabulary ?? tokenizerBeside(options.tokenizer, options.model, io);
     const engine = await chooseEngine(model, io);
     const at: Pos = options.positions;
     const length = prompt.tokens[0]?.length ?? 0;
@@ -86,6 +87,7 @@ export const lens = command({
       executor: executorDocument(engine),
       bos: bosUsed(options),
       tokens: prompt.tokens,
+      offsets: offsetsRead(vocabulary, options),
       out,
       rows,
     };

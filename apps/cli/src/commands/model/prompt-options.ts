@@ -49,7 +49,37 @@ export function bosUsed(options: { readonly tokens: number[][] | undefined; read
   return options.tokens === undefined ? options.bos : null;
 }
 
-/** The prompt that the options name; exactly one of tokens and text. */
+/** The tokenizer that reads the text of the options; null where they give token ids. */
+export function vocabularyOf(
+  options: {
+    readonly tokens: number[][] | undefined;
+    readonly text: string | undefined;
+    readonly tokenizer: string | undefined;
+  },
+  given: string,
+  io: Io,
+): Tokenizer | null {
+  return options.tokens === undefined && options.text !== undefined ? tokenizerFor(options.tokenizer, given, io) : null;
+}
+
+/**
+ * Where each token of the text lies in it, in UTF-16 units, the tokens around it at [0, 0]; null where token ids were given, or
+ * where the tokenizer does not say.
+ */
+export function offsetsRead(
+  vocabulary: Tokenizer | null,
+  options: { readonly text: string | undefined; readonly bos: Bos },
+): readonly (readonly [number, number])[] | null {
+  if (!vocabulary || options.text === undefined) return null;
+  try {
+    return vocabulary.offsets(options.text, { bos: options.bos });
+  } catch (error) {
+    if (error instanceof CircuitscopeError && error.code === 'unsupported_tokenizer') return null;
+    throw error;
+  }
+}
+
+/** The prompt that the options name; exactly one of tokens and text. A vocabulary is one that is open. */
 export function promptFrom(
   options: {
     readonly tokens: number[][] | undefined;
@@ -57,6 +87,7 @@ export function promptFrom(
     readonly mask?: number[][] | undefined;
     readonly tokenizer: string | undefined;
     readonly bos?: Bos;
+    readonly vocabulary?: Tokenizer | null;
     readonly decoderTokens?: number[][] | undefined;
     readonly tokenTypeIds?: number[][] | undefined;
     readonly positionIds?: number[][] | undefined;
@@ -72,9 +103,8 @@ export function promptFrom(
       { at: '--tokens' },
     );
   }
-  const rows = options.tokens ?? [
-    tokenizerFor(options.tokenizer, given, io).encode(options.text ?? '', { bos: options.bos ?? 'auto' }),
-  ];
+  const vocabulary = options.vocabulary ?? vocabularyOf(options, given, io);
+  const rows = options.tokens ?? [vocabulary?.encode(options.text ?? '', { bos: options.bos ?? 'auto' }) ?? []];
   const { spec } = model;
   if (spec.kind === 'convnet') {
     throw new CircuitscopeError('bad_option', `${model.name} looks at images; give --images FILE.`, { at: '--images' });

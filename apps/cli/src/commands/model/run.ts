@@ -13,7 +13,17 @@ import { byLayer, numbers, print, progress, styleFor, table } from '../../output
 import { outPath } from '../../output/write-once.ts';
 import { modelOption, resolveDecoder, resolveModel } from '../../resolve-model.ts';
 import { viewed, viewOption } from '../../view-option.ts';
-import { bos, bosUsed, mask, promptFrom, promptParts, tokenizer, tokens } from './prompt-options.ts';
+import {
+  bos,
+  bosUsed,
+  mask,
+  offsetsRead,
+  promptFrom,
+  promptParts,
+  tokenizer,
+  tokens,
+  vocabularyOf,
+} from './prompt-options.ts';
 import { promptOfImages } from './read-images.ts';
 import { runCorpus } from './run-corpus.ts';
 import { writeReadouts } from './write-readouts.ts';
@@ -85,7 +95,8 @@ export const run = command({
     const looked = options.images === undefined ? null : promptOfImages(options, resolve(io.cwd, options.images));
     const given = await resolveModel(options.model, io, looked ? { size: looked.size } : {});
     const model = options.view === 'raw' ? given : viewed(requireDecoder(given), options.view);
-    const prompt = looked?.prompt ?? promptFrom(options, model, options.model, io);
+    const vocabulary = looked ? null : vocabularyOf(options, options.model, io);
+    const prompt = looked?.prompt ?? promptFrom({ ...options, vocabulary }, model, options.model, io);
     const written = options.plan === undefined ? null : readPlan(resolve(io.cwd, options.plan));
     const captures = (options.capture ?? []).flatMap((site): string[] =>
       site === 'all' ? listSites(model.graph).map((entry) => entry.site) : [site],
@@ -131,6 +142,8 @@ export const run = command({
       model: { name: model.name, contentHash: await model.checkpoint.contentHash(), view: options.view },
       executor: executorDocument(engine),
       bos: looked ? null : bosUsed(options),
+      tokens: looked ? null : prompt.tokens,
+      offsets: offsetsRead(vocabulary, options),
       out,
       bytes,
       tensors: entries.map(({ name, dtype, shape }) => ({ name, dtype, shape: [...shape] })),
