@@ -13,6 +13,7 @@ import {
 import type { Tensor } from '../tensor/index.ts';
 import { type ConvnetModel, convnetConfig, convnetFromCheckpoint, loadConvnet } from './convnet.ts';
 import type { ModuleEntry } from './convnet-spec.ts';
+import { ParityTable } from './parity-table.fixture.ts';
 import { recorded, relativeError, sharedFolder, sharedJson, sharedPath, withoutShared } from './shared-data.ts';
 
 // Residual nets of transformers and a net of the VGG kind: every recorded activation, the loss, and its gradients with
@@ -53,6 +54,14 @@ const executors: { readonly name: string; readonly get: () => Promise<Executor>;
   { name: 'the reference in float64', get: async () => referenceExecutor({ precision: 'f64' }), double: true },
   { name: 'the chosen executor', get: async () => (await chooseExecutor()).executor, double: false },
 ];
+
+const table = new ParityTable('Convolution nets', [
+  ['gradients of weights', /^grad\/.*\/param\//],
+  ['gradients', /^grad\//],
+  ['logits, loss', /^(logits|loss)$/],
+  ['norms', /normaliz|batch_norm|\.(1|4|8)(\.|$)/],
+  ['convolutions, pools, sums', /./],
+]);
 
 describe.skipIf(!sharedFolder)(`recorded convolution nets${sharedFolder ? '' : ` (skipped: ${withoutShared})`}`, () => {
   for (const { name: net, open } of nets) {
@@ -96,9 +105,13 @@ describe.skipIf(!sharedFolder)(`recorded convolution nets${sharedFolder ? '' : `
         const [loss] = run.results;
         if (loss?.kind !== 'loss') throw new Error('readouts come in plan order');
         const mean = Array.from(loss.tensor.data).reduce((sum, value) => sum + value, 0) / labels.length;
-        expect(Math.abs(mean / (file.read('loss').data[0] ?? 0) - 1)).toBeLessThan(bound('loss'));
+        const compare = (entry: string, error: number): void => {
+          expect(error, entry).toBeLessThan(bound(entry));
+          table.add(net, name, entry, error);
+        };
+        compare('loss', Math.abs(mean / (file.read('loss').data[0] ?? 0) - 1));
         for (const site of sites) {
-          expect(relativeError(captured(run, site), file.read(site)), site).toBeLessThan(bound(site));
+          compare(site, relativeError(captured(run, site), file.read(site)));
         }
         gradients.forEach((entry, at) => {
           const got = run.results[1 + sites.length + at];
@@ -107,12 +120,19 @@ describe.skipIf(!sharedFolder)(`recorded convolution nets${sharedFolder ? '' : `
           const tensor = { shape: got.tensor.shape.slice(1), data: got.tensor.data };
           // A linear weight is stored [out, in] and multiplied as [in, out].
           const turned = /param\/classifier\.\d\.weight$/.test(entry) ? transposed(tensor) : tensor;
-          expect(relativeError(turned, wish), entry).toBeLessThan(bound(entry));
+          compare(entry, relativeError(turned, wish));
         });
         expect(sites.length + gradients.length).toBeGreaterThan(25);
       });
     }
   }
+
+  test('the parity table has every net, with all that was recorded of it', () => {
+    table.finish(
+      nets.map(({ name }) => name),
+      executors.map(({ name }) => name),
+    );
+  });
 });
 
 function transposed({ shape: [rows = 0, columns = 0], data }: Tensor): Tensor {

@@ -15,6 +15,7 @@ import type { Tensor } from '../tensor/index.ts';
 import type { WeightSource } from './architecture.ts';
 import { bert, distilbert } from './bert.ts';
 import { loadModel, modelFromCheckpoint } from './load-model.ts';
+import { ParityTable, transformerKinds } from './parity-table.fixture.ts';
 import { recorded, relativeError, sharedFolder, sharedJson, sharedPath, withoutShared } from './shared-data.ts';
 import { t5 } from './t5.ts';
 
@@ -59,6 +60,8 @@ const executors: { readonly name: string; readonly get: () => Promise<Executor>;
   { name: 'the chosen executor', get: async () => (await chooseExecutor()).executor, double: false },
 ];
 
+const table = new ParityTable('Encoders and encoder-decoders', transformerKinds);
+
 describe.skipIf(!sharedFolder)(`recorded encoders${sharedFolder ? '' : ` (skipped: ${withoutShared})`}`, () => {
   test.each(families.map(({ family }) => family))('%s: the config of transformers 5 says the same model', (family) => {
     const checkpoint = openCheckpoint(sharedPath('golden/models', family));
@@ -96,6 +99,7 @@ describe.skipIf(!sharedFolder)(`recorded encoders${sharedFolder ? '' : ` (skippe
             const error = unit === null ? relativeError(got, wish) : largest(got) / unit;
             expect(error, `${run.name} ${entry}`).toBeLessThan(bound(entry));
             report.push({ entry, error });
+            table.add(family, name, entry, error);
           };
           const prompt: Prompt = {
             tokens: run.tokens,
@@ -171,6 +175,13 @@ describe.skipIf(!sharedFolder)(`recorded encoders${sharedFolder ? '' : ` (skippe
       });
     }
   }
+
+  test('the parity table has every family, with all that was recorded of it', () => {
+    table.finish(
+      families.map(({ family }) => family),
+      executors.map(({ name }) => name),
+    );
+  });
 });
 
 const largest = ({ data }: Tensor): number => Math.max(...Array.from(data, Math.abs));

@@ -6,6 +6,7 @@ import type { WeightSource } from './architecture.ts';
 import { decoders } from './decoders.ts';
 import { loadDecoder } from './load-model.ts';
 import { clearPadding, promptOf, recordedCase } from './parity.fixture.ts';
+import { ParityTable, transformerKinds } from './parity-table.fixture.ts';
 import { float64Bound, recordedFamilies } from './recorded-families.fixture.ts';
 import { recorded, relativeError, sharedFolder, sharedPath, withoutShared } from './shared-data.ts';
 
@@ -16,6 +17,8 @@ const executors: { readonly name: string; readonly get: () => Promise<Executor>;
   { name: 'the reference in float64', get: async () => referenceExecutor({ precision: 'f64' }), double: true },
   { name: 'the chosen executor', get: async () => (await chooseExecutor()).executor, double: false },
 ];
+
+const table = new ParityTable('Decoders: gradients', transformerKinds.slice(0, 2));
 
 describe.skipIf(!sharedFolder)(`recorded gradients${sharedFolder ? '' : ` (skipped: ${withoutShared})`}`, () => {
   for (const family of recordedFamilies) {
@@ -73,7 +76,9 @@ describe.skipIf(!sharedFolder)(`recorded gradients${sharedFolder ? '' : ` (skipp
               expect(got.tensor.shape[0]).toBe(1);
               const tensor = { shape: got.tensor.shape.slice(1), data: got.tensor.data };
               if (run.attention_mask) clearPadding(entry, [tensor, expected], run.attention_mask);
-              expect(relativeError(tensor, expected), `${run.name} ${entry}`).toBeLessThan(bound(expected, entry));
+              const error = relativeError(tensor, expected);
+              expect(error, `${run.name} ${entry}`).toBeLessThan(bound(expected, entry));
+              table.add(family, name, entry, error);
               compared++;
             });
             const scale = Math.max(...params.map((entry) => largest(file.read(entry))));
@@ -88,6 +93,7 @@ describe.skipIf(!sharedFolder)(`recorded gradients${sharedFolder ? '' : ` (skipp
               }
               const error = isRounding(expected) ? largest(sum) / scale : relativeError(sum, expected);
               expect(error, `${run.name} ${entry}`).toBeLessThan(bound(expected, entry));
+              table.add(family, name, entry, error);
               compared++;
             }
           }
@@ -96,6 +102,13 @@ describe.skipIf(!sharedFolder)(`recorded gradients${sharedFolder ? '' : ` (skipp
       });
     }
   }
+
+  test('the parity table has every family, with all that was recorded of it', () => {
+    table.finish(
+      recordedFamilies,
+      executors.map(({ name }) => name),
+    );
+  });
 });
 
 type Sources = ReadonlyMap<string, WeightSource>;

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { chooseExecutor, type Executor, referenceExecutor } from '../plan/index.ts';
 import { loadDecoder } from './load-model.ts';
 import { measureParity, recordedCase } from './parity.fixture.ts';
+import { ParityTable, transformerKinds } from './parity-table.fixture.ts';
 import { float64Bound, recordedFamilies } from './recorded-families.fixture.ts';
 import { sharedFolder, sharedPath, withoutShared } from './shared-data.ts';
 
@@ -13,6 +14,8 @@ const executors: { readonly name: string; readonly get: () => Promise<Executor>;
   { name: 'the chosen executor', get: async () => (await chooseExecutor()).executor, double: false },
 ];
 
+const table = new ParityTable('Decoders: what they compute', transformerKinds.slice(2));
+
 describe.skipIf(!sharedFolder)(`recorded models${sharedFolder ? '' : ` (skipped: ${withoutShared})`}`, () => {
   for (const family of recordedFamilies) {
     for (const { name, get, double } of executors) {
@@ -22,9 +25,17 @@ describe.skipIf(!sharedFolder)(`recorded models${sharedFolder ? '' : ` (skipped:
         for (const { run, site, error, wide } of sites) {
           const exact = float64Bound(family, wide ? tolerance.float64 : tolerance.float64_of_tensors_stored_as_F32);
           expect(error, `${run} ${site}`).toBeLessThan(double ? exact : tolerance.float32);
+          table.add(family, name, site, error);
         }
         expect(sites.length).toBeGreaterThanOrEqual(10);
       });
     }
   }
+
+  test('the parity table has every family, with all that was recorded of it', () => {
+    table.finish(
+      recordedFamilies,
+      executors.map(({ name }) => name),
+    );
+  });
 });

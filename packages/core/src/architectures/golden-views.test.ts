@@ -13,6 +13,7 @@ import {
 } from '../plan/index.ts';
 import { lensCase, lensCases, lensFloat64Bound, lensModel, siteOfHook } from './lens-cases.fixture.ts';
 import { engineFor, modelRef } from './load-model.ts';
+import { ParityTable, transformerKinds } from './parity-table.fixture.ts';
 import { recorded, relativeError, sharedFolder, withoutShared } from './shared-data.ts';
 import { viewModel } from './views.ts';
 
@@ -30,6 +31,8 @@ const logitsOf = async (engine: Engine, tokens: readonly (readonly number[])[]) 
     }),
     'logits',
   );
+
+const table = new ParityTable('Views of models and toys', transformerKinds.slice(2));
 
 describe.skipIf(!sharedFolder)(`recorded views${sharedFolder ? '' : ` (skipped: ${withoutShared})`}`, () => {
   for (const name of lensCases) {
@@ -52,9 +55,13 @@ describe.skipIf(!sharedFolder)(`recorded views${sharedFolder ? '' : ` (skipped: 
           const losses = Float64Array.from(readoutTensor(run, readouts.length).data);
           const counted = tokens.length * ((tokens[0]?.length ?? 0) - 1);
           const mean = losses.reduce((sum, loss) => sum + loss, 0) / counted;
-          expect(Math.abs(mean / file.read('loss').data[0]! - 1)).toBeLessThan(bound);
+          const compare = (hook: string, error: number): void => {
+            expect(error, hook).toBeLessThan(bound);
+            table.add(`${name}, ${view}`, by, hook, error);
+          };
+          compare('loss', Math.abs(mean / file.read('loss').data[0]! - 1));
           for (const hook of hooks) {
-            expect(relativeError(captured(run, siteOfHook(hook)), file.read(hook)), hook).toBeLessThan(bound);
+            compare(siteOfHook(hook), relativeError(captured(run, siteOfHook(hook)), file.read(hook)));
           }
           expect(hooks.length).toBeGreaterThan(12);
         });
@@ -124,6 +131,13 @@ describe.skipIf(!sharedFolder)(`recorded views${sharedFolder ? '' : ` (skipped: 
       }
     });
   }
+
+  test('the parity table has both views of every model', () => {
+    table.finish(
+      lensCases.flatMap((name) => [`${name}, raw`, `${name}, folded`]),
+      executors.map(({ name }) => name),
+    );
+  });
 
   test('what is stored untouched stays a view of the file, and a reference names its view', async () => {
     const model = lensModel('llama');

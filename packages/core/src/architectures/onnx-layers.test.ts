@@ -20,6 +20,7 @@ import {
 import { captured, chooseExecutor, imagePrompt, makePlan, referenceExecutor, runPlan } from '../plan/index.ts';
 import type { Tensor } from '../tensor/index.ts';
 import { type ConvnetModel, loadConvnet } from './convnet.ts';
+import { ParityTable } from './parity-table.fixture.ts';
 import { recorded, relativeError, sharedFolder, sharedJson, sharedPath, withoutShared } from './shared-data.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'circuitscope-onnx-'));
@@ -176,14 +177,21 @@ describe('onnxConvnet', () => {
   });
 });
 
+const table = new ParityTable('ONNX nets', [
+  ['logits, probabilities', /^(logits|probabilities)$/],
+  ['inside', /./],
+]);
+const numbersOf = (precise: boolean): string => (precise ? 'the reference in float64' : 'the chosen executor');
+
 describe.skipIf(!sharedFolder)(`recorded ONNX nets${sharedFolder ? '' : ` (skipped: ${withoutShared})`}`, () => {
   test('the exported VGG gives the logits that PyTorch gives', async () => {
     const file = recorded('golden/formats/onnx/expected.safetensors');
     const model = loadConvnet(sharedPath('golden/formats/onnx/vgg.onnx'));
-    for (const precise of [true, false])
-      expect(
-        relativeError(await logits(model, file.read('vgg/images'), precise), file.read('vgg/logits')),
-      ).toBeLessThan(1e-5);
+    for (const precise of [true, false]) {
+      const error = relativeError(await logits(model, file.read('vgg/images'), precise), file.read('vgg/logits'));
+      expect(error).toBeLessThan(1e-5);
+      table.add('an exported VGG', numbersOf(precise), 'logits', error);
+    }
   });
 
   test('the trained MNIST net gives its recorded logits', async () => {
@@ -191,13 +199,14 @@ describe.skipIf(!sharedFolder)(`recorded ONNX nets${sharedFolder ? '' : ` (skipp
     const images = Float32Array.from({ length: 4 * 784 }, (_, i) => ((pixels[i] ?? 0) / 255 - 0.1307) / 0.3081);
     const reference = sharedJson('data/reference/mnist-cnns.json') as { 'mnist.onnx': { logits_first4: number[][] } };
     const expected = reference['mnist.onnx'].logits_first4;
-    const got = await logits(loadConvnet(sharedPath('data/vision/mnist/mnist.onnx')), {
-      shape: [4, 1, 28, 28],
-      data: images,
-    });
-    expected.flat().forEach((each, i) => {
-      expect(Math.abs((got.data[i] ?? 0) - each)).toBeLessThan(1e-4);
-    });
+    const model = loadConvnet(sharedPath('data/vision/mnist/mnist.onnx'));
+    // Recorded with five decimals.
+    const wish = { shape: [4, 10], data: Float64Array.from(expected.flat()) };
+    for (const precise of [true, false]) {
+      const error = relativeError(await logits(model, { shape: [4, 1, 28, 28], data: images }, precise), wish);
+      expect(error).toBeLessThan(1e-5);
+      table.add('a trained MNIST net', numbersOf(precise), 'logits', error);
+    }
   });
 
   test.each(['residual-concat.onnx', 'residual-concat-external.onnx'])(
@@ -214,12 +223,21 @@ describe.skipIf(!sharedFolder)(`recorded ONNX nets${sharedFolder ? '' : ` (skipp
         const readouts = ['joined', 'logits'].map((site) => ({ kind: 'capture' as const, at: { site } }));
         const { graph, weights } = model;
         const run = await runPlan({ graph, weights, executor }, makePlan(graph, { readouts }), imagePrompt(images));
-        expect(relativeError(captured(run, 'joined'), joined)).toBeLessThan(1e-5);
+        const compare = (entry: string, error: number): void => {
+          expect(error, entry).toBeLessThan(1e-5);
+          table.add(name, numbersOf(precise), entry, error);
+        };
+        compare('joined', relativeError(captured(run, 'joined'), joined));
         const { shape, data } = captured(run, 'logits');
         const rows = Array.from({ length: 2 }, (_, row) => Array.from(data.subarray(5 * row, 5 * row + 5), Math.exp));
         const softmax = rows.flatMap((row) => row.map((each) => each / row.reduce((sum, other) => sum + other, 0)));
-        expect(relativeError({ shape, data: Float64Array.from(softmax) }, probabilities)).toBeLessThan(1e-5);
+        compare('probabilities', relativeError({ shape, data: Float64Array.from(softmax) }, probabilities));
       }
     },
   );
+
+  test('the parity table has every net', () => {
+    const nets = ['an exported VGG', 'a trained MNIST net', 'residual-concat.onnx', 'residual-concat-external.onnx'];
+    table.finish(nets, [true, false].map(numbersOf));
+  });
 });
