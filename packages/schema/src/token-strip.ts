@@ -6,6 +6,8 @@ export const StripToken = record({
   id: index,
   /** As the tokenizer spells it: white space and control characters included. */
   text,
+  /** What it stands for in the prompt, where that is written otherwise: a whole character, capitals, an accent. */
+  source: maybe(text),
   /** Of this token where it stands, in nats, by the model's own logits one position before; absent at the first. */
   logProb: maybe(finite),
   /** 0 if it was the likeliest there. */

@@ -2,7 +2,7 @@ import { fireEvent, render, screen } from '@testing-library/svelte';
 import { expect, test, vi } from 'vitest';
 import { tokenText } from '../attention-pattern/token-text.ts';
 import TokenStrip from './TokenStrip.svelte';
-import { surprise } from './token-words.ts';
+import { surprise, tokenSentence } from './token-words.ts';
 
 const strip = {
   kind: 'token_strip' as const,
@@ -34,6 +34,12 @@ test('signs that hide or turn what stands around them are written out, and nothi
   expect(container.textContent).toContain('␣a␀b‹U+202E›');
   expect(container.querySelector('img')).toBeNull();
   expect(container.textContent).toContain('<img src=x');
+});
+
+test('what a token stands for in the prompt is said where that is written otherwise', () => {
+  expect(tokenSentence({ id: 5, text: 'Ã', source: 'é' }, 2)).toMatch(/^2 “Ã” · “é” in the prompt · id 5 · /);
+  expect(tokenSentence({ id: 5, text: 'e', source: '\u202e' }, 2)).toContain('“‹U+202E›” in the prompt');
+  expect(tokenSentence({ id: 5, text: 'e' }, 2)).toMatch(/^2 “e” · id 5 · /);
 });
 
 test('an unexpected token has the deeper shade', () => {

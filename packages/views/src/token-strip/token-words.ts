@@ -11,8 +11,9 @@ export function surprise({ logProb }: StripToken): number {
   return logProb === undefined ? 0 : Math.min(STEPS, Math.max(0, Math.round(-logProb / NATS_PER_STEP)));
 }
 
-export function tokenSentence({ id, text, logProb, rank }: StripToken, position: number): string {
-  const said = `${position} “${tokenText(text)}” · id ${id}`;
+export function tokenSentence({ id, text, source, logProb, rank }: StripToken, position: number): string {
+  const written = source === undefined ? '' : ` · “${tokenText(source)}” in the prompt`;
+  const said = `${position} “${tokenText(text)}”${written} · id ${id}`;
   if (logProb === undefined || rank === undefined) return `${said} · nothing stands before it that could expect it`;
   const likely = rank === 0 ? 'the likeliest here' : `${rank} ${rank === 1 ? 'token was' : 'tokens were'} likelier`;
   return `${said} · log probability ${formatNumber(logProb)} (${formatShare(Math.exp(logProb))}) · rank ${rank}: ${likely}`;

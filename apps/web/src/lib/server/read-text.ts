@@ -1,3 +1,4 @@
+import type { Bos, Tokenizer } from '@circuitscope/core';
 import { CircuitscopeError } from '@circuitscope/schema';
 import type { OpenModel } from './open-models.ts';
 
@@ -7,16 +8,28 @@ export function readText({ model, member, tokenizer, known }: OpenModel, text: s
     throw new CircuitscopeError('bad_prompt', `${known.name} looks at images; it reads no text.`, { at: known.name });
   }
   const { vocab } = model.spec;
-  // Words of the zoo are listed with the token that begins its prompts, which belongs to none of them.
-  const ids = tokenizer
-    ? tokenizer.encode(text, { bos: member && tokenizer.bosId !== null ? 'always' : 'auto' })
-    : idsOf(text);
+  const ids = tokenizer ? tokenizer.encode(text, { bos: bosOf(tokenizer, member) }) : idsOf(text);
   const bad = ids.find((id) => id >= vocab);
   if (bad === undefined) return ids;
   throw new CircuitscopeError('out_of_range', `The token ${bad} is not in the vocabulary of ${vocab} tokens.`, {
     expected: `0 to ${vocab - 1}`,
     got: String(bad),
   });
+}
+
+/** Words of the zoo are listed with the token that begins its prompts, which belongs to none of them. */
+const bosOf = (tokenizer: Tokenizer, member: OpenModel['member']): Bos =>
+  member && tokenizer.bosId !== null ? 'always' : 'auto';
+
+/** The part of a text that each of its tokens stands for, empty for those around it; no list where that is not known. */
+export function sourcesIn({ member, tokenizer }: OpenModel, text: string): readonly string[] {
+  if (!tokenizer) return [];
+  try {
+    return tokenizer.offsets(text, { bos: bosOf(tokenizer, member) }).map(([start, end]) => text.slice(start, end));
+  } catch (error) {
+    if (error instanceof CircuitscopeError && error.code === 'unsupported_tokenizer') return [];
+    throw error;
+  }
 }
 
 /** One token given as text, or as `#ID`. */

@@ -10,7 +10,7 @@ import {
 import { type AttributionPart, CircuitscopeError, type LensCell, type LogitLensView } from '@circuitscope/schema';
 import { MOST_TOKENS, type Reading, type ReadingRequest } from '../live/reading.ts';
 import { openKnownDecoder } from './open-models.ts';
-import { readText, readToken, spell } from './read-text.ts';
+import { readText, readToken, sourcesIn, spell } from './read-text.ts';
 
 /** What is shown of a cell, likeliest first. */
 const TOP = 6;
@@ -33,6 +33,7 @@ export async function readingOf(name: string, request: ReadingRequest, signal: A
   const wrong = request.wrong === '' ? null : readToken(open, request.wrong, 'wrong answer');
   const prompt = { tokens: [ids] };
   const texts = ids.map((id) => spell(open, id));
+  const sources = sourcesIn(open, request.text);
   const notes: string[] = [];
   const orNote = async <T>(work: () => Promise<T>): Promise<T | null> => {
     try {
@@ -49,7 +50,10 @@ export async function readingOf(name: string, request: ReadingRequest, signal: A
     kind: 'token_strip' as const,
     tokens: ids.map((id, at) => {
       const next = last[at - 1]?.next;
-      return { id, text: texts[at] ?? '', ...(next ?? {}) };
+      const [text = '', source = ''] = [texts[at], sources[at]];
+      // How vocabularies write that a word begins or goes on is no difference.
+      const isSame = source.trim() === '' || text.replace(/^(?:▁+|##)/, '').trim() === source.trim();
+      return { id, text, ...(isSame ? {} : { source }), ...(next ?? {}) };
     }),
   };
   const next = [...(last.at(-1)?.top ?? [])];
