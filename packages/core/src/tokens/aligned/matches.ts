@@ -19,17 +19,16 @@ export function patternOf(pattern: unknown): RegExp {
   if (typeof plain === 'string') return new RegExp(plain.replaceAll(/[.*+?^${}()|[\]\\/]/g, '\\$&'), 'gu');
   if (typeof source !== 'string') throw new UnknownPart('a pattern that is neither text nor expression');
   const split = { type: 'Split', pattern: { Regex: source }, behavior: 'Isolated', invert: false };
+  let found: unknown;
   try {
-    const made: Splitting = new library.Tokenizer({ ...nothing, pre_tokenizer: split }, {});
-    return made.pre_tokenizer.pattern;
+    // A part is a function with members; the library's declarations are not seen by every compiler.
+    const made: { readonly pre_tokenizer: unknown } = new library.Tokenizer({ ...nothing, pre_tokenizer: split }, {});
+    found = Reflect.get(Object(made.pre_tokenizer), 'pattern');
   } catch {
-    throw new UnknownPart(`the expression ${source.slice(0, 40)}`);
+    found = null;
   }
-}
-
-/** What is used of the library here. */
-interface Splitting {
-  readonly pre_tokenizer: { readonly pattern: RegExp };
+  if (found instanceof RegExp) return found;
+  throw new UnknownPart(`the expression ${source.slice(0, 40)}`);
 }
 
 /** A tokenizer with nothing in it, for the library to read one part. */
