@@ -55,7 +55,12 @@ export function huggingFaceTokenizer(json: unknown, at: string, bosName?: string
     if (text === undefined) throw unknownToken(at, id, size);
     return text;
   };
-  const aligned = guarded(at, () => alignedTokenizer(json, (id) => tokenizer.id_to_token(id)));
+  // Made when a text is first read: many open a vocabulary for its spellings alone.
+  let made: AlignedTokenizer | string | undefined;
+  const steps = (): AlignedTokenizer | string => {
+    made ??= guarded(at, () => alignedTokenizer(json, (id) => tokenizer.id_to_token(id)));
+    return made;
+  };
   const byLibrary = (text: string, bos: Bos): number[] => {
     const { ids } = guarded(at, () => tokenizer.encode(text, { add_special_tokens: bos !== 'never' }));
     return ids.map((id) => {
@@ -79,11 +84,13 @@ export function huggingFaceTokenizer(json: unknown, at: string, bosName?: string
     };
   };
   const encode: Tokenizer['encode'] = (text, { bos = 'auto' } = {}) => {
+    const aligned = steps();
     if (typeof aligned !== 'string') return read(checked(text), aligned, bos).ids;
     const ids = byLibrary(checked(text), bos);
     return bos === 'always' && ids[0] !== bosOf(bosId, at) ? [bosOf(bosId, at), ...ids] : ids;
   };
   const offsets: Tokenizer['offsets'] = (text, { bos = 'auto' } = {}) => {
+    const aligned = steps();
     if (typeof aligned === 'string') throw withoutOffsets(at, aligned);
     return read(checked(text), aligned, bos).offsets;
   };

@@ -7,7 +7,8 @@ export class SortedPieces {
   readonly #firsts = new Map<number, readonly [number, number]>();
 
   constructor(pieces: Iterable<string>) {
-    this.#pieces = [...new Set(pieces)].filter((piece) => piece !== '').sort(byUnits);
+    // Without a comparison of our own, which is slower, texts are sorted by their units.
+    this.#pieces = [...new Set(pieces)].filter((piece) => piece !== '').sort();
     for (let from = 0; from < this.#pieces.length; ) {
       const unit = this.#unit(from, 0);
       let to = from + 1;
@@ -49,6 +50,3 @@ export class SortedPieces {
     return this.#pieces[place]?.charCodeAt(depth) ?? -1;
   }
 }
-
-/** JavaScript compares texts unit by unit. */
-const byUnits = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
