@@ -23,6 +23,21 @@ export type PatchSite = z.infer<typeof PatchSite>;
 export const PatchAxis = z.enum(['layer', 'position', 'head', 'query', 'key']);
 export type PatchAxis = z.infer<typeof PatchAxis>;
 
+/**
+ * What is read at the end: logit[answer] − logit[wrong], log p and p of the answer, or how far the distribution is from that
+ * of the clean prompts, Σ q log(q / p) in nats.
+ */
+export const PatchMetric = z.enum(['logit_diff', 'log_prob', 'prob', 'kl']);
+export type PatchMetric = z.infer<typeof PatchMetric>;
+
+/** In words, as a heading has it. */
+export const patchMetricNames: { readonly [M in PatchMetric]: string } = {
+  logit_diff: 'logit difference',
+  log_prob: 'log-probability of the answer',
+  prob: 'probability of the answer',
+  kl: 'divergence from the clean prompt',
+};
+
 /** One number per place that was patched, row-major over the axes. */
 export const PatchGrid = record({
   site: PatchSite,
@@ -50,7 +65,7 @@ export const Patching = record({
   name,
   model: ModelRef,
   direction: z.enum(['denoise', 'noise']),
-  metric: z.literal('logit_diff'),
+  metric: PatchMetric,
   /** The metric of the prompts that are run, and of those patched from; means over examples. */
   base: finite,
   source: finite,

@@ -1,9 +1,15 @@
 import { resolve } from 'node:path';
 import type { Model } from '@circuitscope/core';
-import { openTokenizer, type Tokenizer, wordTokenizer } from '@circuitscope/core/tokens';
+import {
+  openTokenizer,
+  type PromptReader,
+  readPrompt,
+  readToken,
+  type Tokenizer,
+  wordTokenizer,
+} from '@circuitscope/core/tokens';
 import { CircuitscopeError, type Task } from '@circuitscope/schema';
 import type { ZooMember } from '@circuitscope/zoo';
-import { tokenId } from '../commands/model/token-words.ts';
 import type { Io } from '../io.ts';
 
 export interface PromptPair {
@@ -31,8 +37,9 @@ export function promptTask(
   }
   const words: Tokenizer = member ? wordTokenizer(member.tokens, given) : openTokenizer(resolve(io.cwd, given));
   // Prompts of the zoo begin with the token that begins them; its vocabularies list it as a word that no text holds.
-  const read = (text: string) => words.encode(text, { bos: member && words.bosId !== null ? 'always' : 'auto' });
-  const [first, second] = [read(clean), read(corrupt)];
+  const bos = member && words.bosId !== null ? 'always' : 'auto';
+  const reader: PromptReader = { tokenizer: words, vocab: model.spec.vocab, bos };
+  const [first, second] = [readPrompt(reader, clean), readPrompt(reader, corrupt)];
   if (first.length !== second.length || first.length === 0) {
     throw new CircuitscopeError(
       'bad_option',
@@ -51,15 +58,8 @@ export function promptTask(
       },
     );
   }
-  const ids = { answer: oneToken(answer, words, '--answer'), wrong: oneToken(wrong, words, '--wrong') };
+  const ids = { answer: readToken(reader, answer, '--answer'), wrong: readToken(reader, wrong, '--wrong') };
   const all = new Set([...first, ...second, ids.answer, ids.wrong]);
-  const bad = [...all].find((id) => id >= model.spec.vocab);
-  if (bad !== undefined) {
-    throw new CircuitscopeError(
-      'out_of_range',
-      `The token ${bad} is not in the vocabulary of ${model.spec.vocab} tokens.`,
-    );
-  }
   return {
     kind: 'task',
     version: 1,
@@ -68,12 +68,4 @@ export function promptTask(
     examples: [{ clean: first, corrupt: second, answer: ids.answer, wrongAnswer: ids.wrong }],
     metric: { kind: 'logit_diff' },
   };
-}
-
-/** Text that is one token, or `#ID`: here a number is a word, as in the prompts. */
-function oneToken(given: string, words: Tokenizer, option: string): number {
-  const id = /^#(\d{1,8})$/.exec(given)?.[1];
-  if (id !== undefined) return Number(id);
-  const [first, ...more] = words.encode(given, { bos: 'never' });
-  return first !== undefined && more.length === 0 ? first : tokenId(given, words, option);
 }

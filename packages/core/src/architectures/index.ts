@@ -14,6 +14,7 @@ export type { DecoderSpec } from './decoder-spec.ts';
 export { type ConvnetDecomposition, type ConvnetReader, decomposeConvnet } from './decompose-convnet.ts';
 export { buildEncoder, type EncoderSpec } from './encoder.ts';
 export { buildEncoderDecoder, type EncoderDecoderSpec } from './encoder-decoder.ts';
+export { endTokens } from './end-tokens.ts';
 export { type FoldedGraph, type Folding, foldGraph } from './fold-graph.ts';
 export { dequantisedBytes, huggingFaceOf } from './gguf-names.ts';
 export type { EncoderModel } from './load-encoder.ts';

@@ -5,7 +5,7 @@ import { type PatchOptions, patchSweep } from '../interventions/index.ts';
 import type { Engine } from '../plan/index.ts';
 import { numericsVersion, TOOL_VERSION } from './versions.ts';
 
-export interface PatchTaskOptions extends Pick<PatchOptions, 'grids' | 'direction'> {
+export interface PatchTaskOptions extends Pick<PatchOptions, 'grids' | 'direction' | 'metric'> {
   readonly task: Task;
   /** How the examples came about: `generated`, `given`. */
   readonly how: string;
@@ -17,10 +17,10 @@ export interface PatchTaskOptions extends Pick<PatchOptions, 'grids' | 'directio
 
 /** Patches a task's places over grids and keeps the result as a record. */
 export async function patchTask(engine: Engine, model: Model, options: PatchTaskOptions): Promise<Patching> {
-  const { task, how, seeds, source, grids, direction, run } = options;
+  const { task, how, seeds, source, grids, direction, metric = 'logit_diff', run } = options;
   // A grid has no intervals, so one pair of prompts is enough.
   const data = taskData(task, 1);
-  const swept = await patchSweep(engine, data, { ...run, grids, direction });
+  const swept = await patchSweep(engine, data, { ...run, grids, direction, metric });
   const mean = (values: Float64Array): number => values.reduce((a, b) => a + b, 0) / values.length;
   const [example] = task.examples;
   const sides = direction === 'denoise' ? (['corrupt', 'clean'] as const) : (['clean', 'corrupt'] as const);
@@ -33,7 +33,7 @@ export async function patchTask(engine: Engine, model: Model, options: PatchTask
     name: task.name,
     model: { ...(await modelRef(model)), source },
     direction,
-    metric: 'logit_diff',
+    metric,
     base: mean(swept.base),
     source: mean(swept.source),
     examples: data.examples,
@@ -50,7 +50,7 @@ export async function patchTask(engine: Engine, model: Model, options: PatchTask
       toolVersion: TOOL_VERSION,
       numericsVersion: numericsVersion(engine.executor.info),
       method: 'activation_patching',
-      parameters: { direction, grids: grids.map(({ site, axes }) => ({ site, axes: [...axes] })) },
+      parameters: { direction, metric, grids: grids.map(({ site, axes }) => ({ site, axes: [...axes] })) },
       seeds: [...seeds],
       data: [{ hash: hashTask(task), n: data.examples, how }],
     },

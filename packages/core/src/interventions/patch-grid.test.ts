@@ -12,8 +12,8 @@ import {
 } from '../architectures/shared-data.ts';
 import { taskData } from '../circuits/index.ts';
 import { randomAttentionOnly } from '../circuits/random-model.fixture.ts';
-import { chooseExecutor, makePlan, readoutTensor, referenceExecutor, runPlan } from '../plan/index.ts';
-import { type PatchGridShape, patchGrids, patchSweep } from './patch-grid.ts';
+import { chooseExecutor, makePlan, type Run, readoutTensor, referenceExecutor, runPlan } from '../plan/index.ts';
+import { namedGrids, type PatchGridShape, patchGrids, patchSweep } from './patch-grid.ts';
 
 interface Pairs {
   readonly clean: number[][];
@@ -173,6 +173,62 @@ describe('a patching grid', () => {
     expect(swept.source).not.toEqual(swept.base);
     const wide = await patchSweep(engine, data, { grids: patchGrids['head-position'], direction: 'noise' });
     expect(wide.work.multiplyAdds).toBeLessThan(wide.work.dense / 2);
+  });
+
+  test.each(['denoise', 'noise'] as const)('%s: the metrics are those of the logits of each run', async (direction) => {
+    const engine = engineFor(model, referenceExecutor({ precision: 'f64' }));
+    const grids = namedGrids(model.graph, 'pattern');
+    const [from, into] = direction === 'denoise' ? [data.clean, data.corrupt] : [data.corrupt, data.clean];
+    const last = data.clean.mask?.map((row) => row.lastIndexOf(1)) ?? pairs.clean.map(({ length }) => length - 1);
+    const readout = { kind: 'capture' as const, at: { site: 'logits' } };
+    /** log softmax at the last token, by example. */
+    const logProbs = (run: Run): number[][] => {
+      const { shape, data: logits } = readoutTensor(run, 0);
+      const [, pos = 0, vocab = 0] = shape;
+      return last.map((at, example) => {
+        const row = [...logits.subarray((example * pos + at) * vocab, (example * pos + at + 1) * vocab)];
+        const all = Math.log(row.reduce((sum, value) => sum + Math.exp(value), 0));
+        return row.map((value) => value - all);
+      });
+    };
+    const clean = logProbs(await runPlan(engine, makePlan(model.graph, { readouts: [readout] }), data.clean));
+    const source = await runPlan(
+      engine,
+      makePlan(model.graph, { readouts: [{ kind: 'capture', at: { site: 'blocks.1.attn.hook_pattern' } }] }),
+      from,
+    );
+    const [query, key, head] = [4, 1, 1];
+    const at = {
+      site: 'blocks.1.attn.hook_pattern',
+      at: { kind: 'positions' as const, positions: [query] },
+      key: { kind: 'positions' as const, positions: [key] },
+      head: [head],
+    };
+    const interventions: Intervention[] = [{ kind: 'write', at, op: 'set', value: { kind: 'run', name: 'source' } }];
+    const plan = makePlan(model.graph, { interventions, readouts: [readout] });
+    const patched = logProbs(await runPlan(engine, plan, into, { runs: new Map([['source', source]]) }));
+    const answers = patched.map((row, example) => row[pairs.answer[example] ?? 0] ?? 0);
+    const expected = {
+      log_prob: answers,
+      prob: answers.map(Math.exp),
+      kl: patched.map((row, example) =>
+        row.reduce((sum, p, id) => {
+          const q = clean[example]?.[id] ?? 0;
+          return sum + Math.exp(q) * (q - p);
+        }, 0),
+      ),
+    };
+    for (const metric of ['log_prob', 'prob', 'kl'] as const) {
+      const swept = await patchSweep(engine, data, { grids, direction, metric });
+      const [grid] = swept.grids;
+      const [, heads = 0, pos = 0] = grid?.shape ?? [];
+      const cell = ((heads + head) * pos + query) * pos + key;
+      expected[metric].forEach((wish, example) => {
+        expect(Math.abs((grid?.perExample[cell * 3 + example] ?? Number.NaN) - wish), metric).toBeLessThan(1e-9);
+      });
+      const ofClean = direction === 'denoise' ? swept.source : swept.base;
+      if (metric === 'kl') for (const value of ofClean) expect(Math.abs(value)).toBeLessThan(1e-12);
+    }
   });
 
   test('axes that a site lacks are refused', async () => {

@@ -2,12 +2,14 @@ import {
   CircuitscopeError,
   type Intervention,
   type PatchAxis,
+  type PatchMetric,
   type PatchSite,
+  type Readout,
   type Scope,
   type Site,
 } from '@circuitscope/schema';
 import type { TaskData } from '../circuits/index.ts';
-import { countLayers, findSite, type Graph } from '../graph/index.ts';
+import { countLayers, findSite, type Graph, GraphRewrite, traceRead } from '../graph/index.ts';
 import {
   compile,
   countProducts,
@@ -35,6 +37,11 @@ export const patchGrids = {
   head: [{ site: 'z', axes: ['layer', 'head'] }],
   'head-position': [{ site: 'z', axes: ['layer', 'position', 'head'] }],
   ports: (['z', 'q', 'k', 'v', 'pattern'] as const).map((site) => ({ site, axes: ['layer', 'head'] })),
+  'ports-position': [
+    ...(['z', 'q', 'k', 'v'] as const).map((site) => ({ site, axes: ['layer', 'position', 'head'] as const })),
+    { site: 'pattern', axes: ['layer', 'query', 'head'] },
+  ],
+  pattern: [{ site: 'pattern', axes: ['layer', 'head', 'query', 'key'] }],
 } as const satisfies { readonly [name: string]: readonly PatchGridShape[] };
 
 /** A grid by name, of the places that a model has: one of attention alone has no MLP to patch. */
@@ -47,6 +54,8 @@ export interface PatchOptions extends Pick<RunOptions, 'signal' | 'memoryBytes' 
   readonly grids: readonly PatchGridShape[];
   /** `denoise`: the corrupt prompts run, places come from the clean ones. `noise`: the other way round. */
   readonly direction: 'denoise' | 'noise';
+  /** By default `logit_diff`. */
+  readonly metric?: PatchMetric;
 }
 
 export interface PatchedGrid extends PatchGridShape {
@@ -59,7 +68,7 @@ export interface PatchedGrid extends PatchGridShape {
 
 export interface PatchResult {
   readonly grids: readonly PatchedGrid[];
-  /** logit[answer] − logit[wrong answer] of the prompts that are run, and of those patched from; per example. */
+  /** The metric of the prompts that are run, and of those patched from; per example. */
   readonly base: Float64Array;
   readonly source: Float64Array;
   /** Multiply-adds of matrix products: computed here, and for a whole forward pass with all logits per cell. */
@@ -69,20 +78,22 @@ export interface PatchResult {
 /** @throws CircuitscopeError `bad_grid` for axes that a site lacks; `unknown_site` where a model has no such value */
 export async function patchSweep(engine: Engine, data: TaskData, options: PatchOptions): Promise<PatchResult> {
   const { graph } = engine;
-  const { grids, direction, onProgress, ...run } = options;
+  const { grids, direction, metric: wanted = 'logit_diff', onProgress, ...run } = options;
   const [base, source] = direction === 'denoise' ? [data.corrupt, data.clean] : [data.clean, data.corrupt];
   const pos = base.tokens[0]?.length ?? 0;
   const laid = grids.map((grid) => layOut(graph, grid, pos));
   const sites = [...new Set(laid.flatMap((grid) => grid.layers))];
-  const metric = { kind: 'logitDiff' as const, at: data.at, answer: [...data.answer], wrong: [...data.wrong] };
+  const { metric, runs, extra } = await readingOf(engine, data, wanted, run);
+  const read = (from: Run): Float64Array =>
+    Float64Array.from(readoutTensor(from, 0).data, wanted === 'prob' ? Math.exp : (value) => value);
   const given = await runPlan(
     engine,
     makePlan(graph, { readouts: [metric, ...sites.map((site) => ({ kind: 'capture' as const, at: { site } }))] }),
     source,
-    run,
+    { ...run, runs },
   );
-  const plain = await runPlan(engine, makePlan(graph, { readouts: [metric] }), base, run);
-  const runs = new Map<string, Run>([['source', given]]);
+  const plain = await runPlan(engine, makePlan(graph, { readouts: [metric] }), base, { ...run, runs });
+  runs.set('source', given);
   const cells = laid.flatMap((grid) => grid.cells);
   const changing = cells.filter((cell) => cell !== null);
   const sweep = changing.map((at): Intervention[] => [
@@ -96,8 +107,8 @@ export async function patchSweep(engine: Engine, data: TaskData, options: PatchO
           runs,
           ...(onProgress ? { onProgress } : {}),
         });
-  const baseMetric = Float64Array.from(readoutTensor(plain, 0).data);
-  const patched = swept ? Float64Array.from(readoutTensor(swept, 0).data) : new Float64Array(0);
+  const baseMetric = read(plain);
+  const patched = swept ? read(swept) : new Float64Array(0);
   let next = 0;
   const results = laid.map(({ site, axes, shape, cells: own }): PatchedGrid => {
     const perExample = new Float64Array(own.length * data.examples);
@@ -110,12 +121,32 @@ export async function patchSweep(engine: Engine, data: TaskData, options: PatchO
   return {
     grids: results,
     base: baseMetric,
-    source: Float64Array.from(readoutTensor(given, 0).data),
+    source: read(given),
     work: {
-      multiplyAdds: given.multiplyAdds + plain.multiplyAdds + (swept?.multiplyAdds ?? 0),
+      multiplyAdds: extra + given.multiplyAdds + plain.multiplyAdds + (swept?.multiplyAdds ?? 0),
       dense: cells.length * denseForward(engine, base),
     },
   };
+}
+
+/** What is read of every run, the runs that this needs, and what those took. */
+async function readingOf(
+  engine: Engine,
+  { at, answer, wrong, clean }: TaskData,
+  metric: PatchMetric,
+  run: Pick<RunOptions, 'signal' | 'memoryBytes' | 'threads'>,
+): Promise<{ readonly metric: Readout; readonly runs: Map<string, Run>; readonly extra: number }> {
+  const runs = new Map<string, Run>();
+  if (metric === 'logit_diff')
+    return { metric: { kind: 'logitDiff', at, answer: [...answer], wrong: [...wrong] }, runs, extra: 0 };
+  if (metric !== 'kl') return { metric: { kind: 'logProb', at, answer: [...answer] }, runs, extra: 0 };
+  const rewrite = new GraphRewrite(engine.graph);
+  const { stream } = traceRead(rewrite, engine.graph, { kind: 'logits', port: 'in' });
+  const [site = ''] = rewrite.node(stream).sites;
+  const plan = makePlan(engine.graph, { readouts: [{ kind: 'capture', at: { site } }] });
+  const reference = await runPlan(engine, plan, clean, run);
+  runs.set('clean', reference);
+  return { metric: { kind: 'kl', at, run: 'clean' }, runs, extra: reference.multiplyAdds };
 }
 
 interface LaidGrid extends PatchGridShape {

@@ -14,7 +14,7 @@ export { boundShape, type Program, type ProgramValue, programBytes, type Sizes, 
 export { referenceExecutor } from './reference-executor.ts';
 export { captured, type LatentRows, latentRows, type ReadoutResult, type Run, readoutTensor, rowOf } from './run.ts';
 export { runKernel } from './run-kernel.ts';
-export { type Engine, makePlan, type RunOptions, runPlan } from './run-plan.ts';
+export { type Engine, makePlan, type RunOptions, requirePlanOf, runPlan } from './run-plan.ts';
 export {
   addInput,
   compileTraining,

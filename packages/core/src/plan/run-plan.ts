@@ -63,20 +63,27 @@ export function makePlan(
   return sweep ? { ...base, sweep: sweep.map((list) => [...list]) } : base;
 }
 
+/** @throws CircuitscopeError `wrong_graph` for a plan of another model */
+export function requirePlanOf(graph: Graph, plan: Plan): void {
+  const expected = hashGraph(graph);
+  if (plan.graph === expected) return;
+  throw new CircuitscopeError(
+    'wrong_graph',
+    'This plan was made for another model graph; make it anew for this model.',
+    {
+      expected,
+      got: plan.graph,
+    },
+  );
+}
+
 /**
  * Runs a plan. A sweep's variants are grouped by the first value they change: what lies before is computed once per
  * example, what lies after in one batch for as many variants as the memory budget holds.
  */
 export async function runPlan(engine: Engine, plan: Plan, prompt: Prompt, options: RunOptions = {}): Promise<Run> {
   const { graph } = engine;
-  const expected = hashGraph(graph);
-  if (plan.graph !== expected) {
-    throw new CircuitscopeError(
-      'wrong_graph',
-      'This plan was made for another model graph; make it anew for this model.',
-      { expected, got: plan.graph },
-    );
-  }
+  requirePlanOf(graph, plan);
   if (plan.sweep?.length === 0) {
     throw new CircuitscopeError(
       'empty_sweep',

@@ -1,21 +1,35 @@
-import type { Model } from '@circuitscope/core/architectures';
-import { generate as generateTokens, type Llama2cTokenizer, type Tokenizer } from '@circuitscope/core/tokens';
+import { readFileSync, statSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { endTokens } from '@circuitscope/core/architectures';
+import { requirePlanOf } from '@circuitscope/core/plan';
+import {
+  generateTogether,
+  type Llama2cTokenizer,
+  type PromptReader,
+  readPrompt,
+  type Tokenizer,
+} from '@circuitscope/core/tokens';
 import { CircuitscopeError } from '@circuitscope/schema';
 import { chooseEngine, executorDocument } from '../../choose-engine.ts';
 import { command } from '../../command.ts';
+import type { Io } from '../../io.ts';
 import { flag, integer, real, shared, text, withDefault } from '../../options/index.ts';
-import { print } from '../../output/index.ts';
+import { print, progress } from '../../output/index.ts';
 import { modelOption, resolveDecoder } from '../../resolve-model.ts';
 import { bos, bosUsed, promptFrom, tokenizer, tokenizerFor, tokens } from './prompt-options.ts';
+import { readPlan } from './read-plan.ts';
 
 export const generate = command({
   summary: 'continue a text, token by token',
   details:
-    'Keys and values of earlier tokens are kept, so a new token costs one pass over itself; --no-cache runs the whole text for each, to the same bits. Generation ends after --steps tokens, at the token that ends a text, or where the context is full. The text goes to stdout byte for byte; with --tokens and no tokenizer, ids do.',
+    'Keys and values of earlier tokens are kept, so a new token costs one pass over itself; --no-cache runs the whole text for each, to the same bits. Generation ends after --steps tokens, at the token that ends a text, or where the context is full. The text goes to stdout byte for byte as it is drawn; with --tokens and no tokenizer, ids do.\n\nSeveral texts, those of --prompts and --count samples of each, run side by side: shorter ones are padded, and each gets the tokens that it gets alone. They are printed when all have ended, each behind a line that names it. Changes of a --plan act on every token, as far as their scopes say.',
   options: {
     model: modelOption,
     prompt: text('TEXT', 'text to continue (default: the beginning of a text)'),
+    prompts: text('FILE', 'several texts: a line each, or .jsonl with {"prompt": TEXT} a line'),
     tokens,
+    count: withDefault(integer('N', 'samples of each text, with draws of their own', { min: 1, max: 4096 }), 1),
+    plan: text('FILE.json', 'a plan whose interventions change the model while it writes'),
     steps: withDefault(integer('N', 'how many tokens to add, at most', { max: 1 << 20 }), 64),
     temperature: withDefault(real('T', '0 takes the most likely token; above, tokens are drawn', { min: 0 }), 0),
     topK: integer('K', 'draw from the K most likely tokens', { min: 1 }),
@@ -35,30 +49,34 @@ export const generate = command({
       line: "circuitscope model generate --model ./gpt2 --prompt 'The capital of France' --temperature 0.8 --seed 1",
       about: 'drawn, and the same for the same seed',
     },
+    {
+      line: 'circuitscope model generate --model ./gpt2 --prompts prompts.txt --count 4 --temperature 1 --plan ablate.json --json',
+      about: 'four samples of each line while heads are ablated, as one document',
+    },
   ],
   run: async (options, io) => {
     const model = await resolveDecoder(options.model, io);
+    const ways = [options.prompt, options.prompts, options.tokens].filter((one) => one !== undefined);
+    if (ways.length > 1)
+      throw new CircuitscopeError('bad_option', 'Give one of --prompt, --prompts and --tokens.', { at: '--prompt' });
     const vocabulary =
       options.tokens === undefined || options.tokenizer !== undefined
         ? tokenizerFor(options.tokenizer, options.model, io)
         : null;
-    const given = {
-      tokens: options.tokens,
-      text: options.tokens ? options.prompt : (options.prompt ?? ''),
-      tokenizer: options.tokenizer,
-      bos: options.bos,
-    };
-    const [ids = [], ...others] = promptFrom(given, model, options.model, io).tokens;
-    if (others.length > 0)
-      throw new CircuitscopeError(
-        'bad_option',
-        '--tokens must be one example here; generation continues one text at a time.',
-        { at: '--tokens' },
-      );
+    const texts = options.prompts === undefined ? [options.prompt ?? ''] : readPrompts(options.prompts, io);
+    const reader: PromptReader = { tokenizer: vocabulary, vocab: model.spec.vocab, bos: options.bos };
+    const rows =
+      options.tokens === undefined
+        ? texts.map((one) => readPrompt(reader, one))
+        : promptFrom({ ...options, text: undefined }, model, options.model, io).tokens;
+    const prompts = rows.flatMap((ids) => Array.from({ length: options.count }, () => ids));
+    const plan = options.plan === undefined ? null : readPlan(resolve(io.cwd, options.plan));
     const engine = await chooseEngine(model, io);
+    if (plan) requirePlanOf(engine.graph, plan);
 
-    const added: number[] = [];
-    const writer = textWriter(vocabulary, ids, (piece) => io.stdout.write(piece));
+    const added: number[][] = prompts.map(() => []);
+    const alone = prompts.length === 1 && !options.json;
+    const writer = textWriter(vocabulary, prompts[0] ?? [], (piece) => io.stdout.write(piece));
     const { steps, temperature, seed, topK, topP, threads, noCache } = options;
     const settings = {
       steps,
@@ -67,19 +85,34 @@ export const generate = command({
       signal: io.signal,
       stop: endTokens(model),
       cache: !noCache,
+      interventions: plan?.interventions ?? [],
       ...(topK ? { topK } : {}),
       ...(topP ? { topP } : {}),
       ...(threads ? { threads } : {}),
     };
-    for await (const id of generateTokens(engine, model.spec, ids, settings)) {
-      added.push(id);
-      if (!options.json) writer.add(id);
+    using bar = alone ? null : progress(io, 'tokens');
+    let step = 0;
+    for await (const next of generateTogether(engine, model.spec, prompts, settings)) {
+      next.forEach((id, at) => {
+        if (id === null) return;
+        added[at]?.push(id);
+        if (alone) writer.add(id);
+      });
+      bar?.update(++step / steps);
     }
-    if (!options.json) {
+    if (alone) {
       writer.end();
       if (io.stdout.isTerminal) io.stdout.write('\n');
       return;
     }
+    const samples = prompts.map((ids, at) => ({
+      prompt: Math.floor(at / options.count),
+      sample: at % options.count,
+      ids: [...ids],
+      tokens: added[at] ?? [],
+      text: vocabulary ? vocabulary.decode([...ids, ...(added[at] ?? [])]) : null,
+    }));
+    const [first] = samples;
     const document = {
       kind: 'generation',
       version: 1,
@@ -87,13 +120,64 @@ export const generate = command({
       executor: executorDocument(engine),
       bos: bosUsed(options),
       settings: { steps, temperature, seed, topK: topK ?? null, topP: topP ?? null },
-      prompt: [...ids],
-      tokens: added,
-      text: vocabulary ? vocabulary.decode([...ids, ...added]) : null,
+      interventions: plan?.interventions ?? [],
+      prompt: first?.ids ?? [],
+      tokens: first?.tokens ?? [],
+      text: first?.text ?? null,
+      samples,
     };
-    print(io, options, document, () => '');
+    print(io, options, document, () =>
+      samples
+        .map(({ prompt, sample, tokens, text: whole }) => {
+          const name = options.count > 1 ? `prompt ${prompt}, sample ${sample}` : `prompt ${prompt}`;
+          return `── ${name}\n${whole ?? tokens.join(' ')}\n`;
+        })
+        .join(''),
+    );
   },
 });
+
+const MAX_PROMPT_BYTES = 16_000_000;
+const MAX_PROMPTS = 4096;
+
+/** Texts of a file: a line each, or the field `prompt` of each line of JSON. Empty lines are none. */
+function readPrompts(given: string, io: Io): string[] {
+  const path = resolve(io.cwd, given);
+  const found = statSync(path, { throwIfNoEntry: false });
+  if (!found?.isFile() || found.size > MAX_PROMPT_BYTES) {
+    throw new CircuitscopeError(
+      'bad_file',
+      `${given} is no file of prompts: give text with one a line, at most ${MAX_PROMPT_BYTES} bytes.`,
+      { at: given },
+    );
+  }
+  const lines = readFileSync(path, 'utf8').split(/\r?\n/);
+  const texts = lines.flatMap((line, at) =>
+    line === '' ? [] : [path.endsWith('.jsonl') ? promptOf(line, given, at) : line],
+  );
+  if (texts.length > 0 && texts.length <= MAX_PROMPTS) return texts;
+  throw new CircuitscopeError('bad_file', `${given} holds ${texts.length} prompts; give 1 to ${MAX_PROMPTS}.`, {
+    at: given,
+    expected: `1 to ${MAX_PROMPTS}`,
+    got: String(texts.length),
+  });
+}
+
+function promptOf(line: string, given: string, at: number): string {
+  let value: unknown;
+  try {
+    value = JSON.parse(line);
+  } catch {
+    value = null;
+  }
+  if (typeof value === 'object' && value !== null && 'prompt' in value && typeof value.prompt === 'string')
+    return value.prompt;
+  const place = `${given}, line ${at + 1}`;
+  throw new CircuitscopeError('bad_file', `${place} is not {"prompt": TEXT}.`, {
+    at: place,
+    expected: '{"prompt": TEXT}',
+  });
+}
 
 /**
  * Writes what each token adds to the decoded text, prompt included. A token may be part of a character; such bytes wait
@@ -136,13 +220,4 @@ function withoutReplacements(bytes: Uint8Array): number {
   let end = bytes.length;
   while (end >= 3 && bytes[end - 3] === 0xef && bytes[end - 2] === 0xbf && bytes[end - 1] === 0xbd) end -= 3;
   return end;
-}
-
-/** llama2.c ends a story with the token that begins one; Hugging Face configs name theirs. */
-function endTokens({ checkpoint }: Model): ReadonlySet<number> {
-  if (checkpoint.kind === 'llama2c') return new Set([1]);
-  const { config } = checkpoint;
-  const named: unknown =
-    typeof config === 'object' && config !== null && 'eos_token_id' in config ? config.eos_token_id : null;
-  return new Set([named].flat().filter((id): id is number => typeof id === 'number'));
 }

@@ -300,10 +300,52 @@ describe.skipIf(!sharedFolder)(`model${sharedFolder ? '' : ` (skipped: ${without
     expect(ids.stdout).toMatch(/^\d+ \d+ \d+$/);
   });
 
-  test('generate refuses two examples, a missing tokenizer and a bad temperature', async () => {
+  test('generate takes many texts and samples, each as it would be alone, and a plan', async () => {
+    interface Sample {
+      readonly prompt: number;
+      readonly sample: number;
+      readonly text: string;
+    }
+    const file = join(folder, 'prompts.txt');
+    writeFileSync(file, 'Once upon\nTim\n\n');
+    const line = ['model', 'generate', '--model', stories, '--steps', '5'];
+    const of = async (...words: string[]) => JSON.parse((await circuitscope([...line, ...words, '--json'])).stdout);
+    const both = await of('--prompts', file, '--count', '2');
+    expect(both.samples.map(({ prompt, sample }: Sample) => [prompt, sample])).toEqual([
+      [0, 0],
+      [0, 1],
+      [1, 0],
+      [1, 1],
+    ]);
+    const [once, , tim] = both.samples;
+    expect(once.tokens).toEqual((await of('--prompt', 'Once upon')).tokens);
+    expect(tim.tokens).toEqual((await of('--prompt', 'Tim')).tokens);
+    const lines = `${file}.jsonl`;
+    writeFileSync(lines, '{"prompt": "Tim"}\n');
+    expect((await of('--prompts', lines)).samples).toMatchObject([{ text: tim.text }]);
+    const drawn = await of('--prompt', 'Tim', '--count', '3', '--temperature', '1', '--seed', '4');
+    expect(new Set(drawn.samples.map(({ text }: Sample) => text)).size).toBeGreaterThan(1);
+    const plan = `${file}.json`;
+    const at = { site: 'blocks.0.hook_mlp_out' };
+    const interventions = [{ kind: 'write', at, op: 'set', value: { kind: 'const', value: 0 } }];
+    const readouts = [{ kind: 'capture' as const, at }];
+    writeFileSync(plan, JSON.stringify({ ...makePlan(loadModel(stories).graph, { readouts }), interventions }));
+    const changed = await of('--prompt', 'Tim', '--plan', plan);
+    expect(changed.interventions).toEqual(interventions);
+    expect(changed.tokens).not.toEqual(tim.tokens);
+    const { stdout } = await circuitscope([...line, '--prompts', file]);
+    expect(stdout).toBe(`── prompt 0\n${once.text}\n── prompt 1\n${tim.text}\n`);
+    writeFileSync(plan, JSON.stringify({ ...makePlan(loadModel(gpt2).graph, { readouts }), interventions }));
+    expect((await circuitscope([...line, '--prompt', 'Tim', '--plan', plan])).stderr).toMatch(/another model/);
+    writeFileSync(lines, '{"text": "Tim"}\n');
+    expect((await circuitscope([...line, '--prompts', lines])).stderr).toMatch(/prompts\.txt\.jsonl, line 1 is not/);
+  });
+
+  test('generate refuses two ways at once, a missing tokenizer and a bad temperature', async () => {
     const generate = (...words: string[]) => circuitscope(['model', 'generate', '--model', gpt2, ...words]);
     for (const words of [
-      ['--tokens', '[[1],[2]]'],
+      ['--tokens', '[[1],[2]]', '--prompts', 'x.txt'],
+      ['--prompts', 'nowhere.txt'],
       ['--prompt', 'x'],
       [],
       ['--tokens', '[1]', '--temperature', '-1'],

@@ -1,4 +1,4 @@
-import { type PatchGrid, type Patching, patchShare } from '@circuitscope/schema';
+import { type PatchGrid, type Patching, patchMetricNames, patchShare } from '@circuitscope/schema';
 import { heatMap, numbers, type Style, table } from '../../output/index.ts';
 
 /** Each grid as a heat map of shares in percent, then the cells that do most. */
@@ -8,7 +8,7 @@ export function patchText(patching: Patching, style: Style): string {
   const maps = patching.grids.map((grid) => gridText(grid, patching, style));
   const counted = work.multiplyAdds / 1e9;
   return [
-    `logit difference: ${numbers.fixed(base)} on the ${run} prompts, ${numbers.fixed(source)} on the ${from} ones; ${examples} examples`,
+    `${patchMetricNames[patching.metric]}: ${numbers.fixed(base)} on the ${run} prompts, ${numbers.fixed(source)} on the ${from} ones; ${examples} examples`,
     `cells: how much of that difference one place brings, in percent (${run} prompts run, the place comes from ${from})`,
     '',
     ...maps,
@@ -66,7 +66,11 @@ function topText(patching: Patching, style: Style): string {
       share === null ? '–' : `${numbers.fixed(100 * share, 1)} %`,
     ]);
   const right = { align: 'right' as const };
-  return table([{ title: 'place' }, { title: 'logit difference', ...right }, { title: 'share', ...right }], top, style);
+  return table(
+    [{ title: 'place' }, { title: patchMetricNames[patching.metric], ...right }, { title: 'share', ...right }],
+    top,
+    style,
+  );
 }
 
 /** Indices along the axes of a cell. */

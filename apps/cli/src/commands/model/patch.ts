@@ -2,7 +2,7 @@ import { extname } from 'node:path';
 import { hashTask, namedGrids, numericsVersion, patchTask, TOOL_VERSION } from '@circuitscope/core';
 import { modelRef } from '@circuitscope/core/architectures';
 import { writeSafetensors } from '@circuitscope/core/checkpoints';
-import { CircuitscopeError, type Patching, parsePatching, patchShare } from '@circuitscope/schema';
+import { CircuitscopeError, type Patching, PatchMetric, parsePatching, patchShare } from '@circuitscope/schema';
 import { actionKey, findByAction, getRecord, putRecord, runRecord, saveRun } from '@circuitscope/workspace';
 import { chooseEngine } from '../../choose-engine.ts';
 import { command } from '../../command.ts';
@@ -19,12 +19,12 @@ import { modelOption } from '../../resolve-model.ts';
 import { viewed, viewOption } from '../../view-option.ts';
 import { patchText, placeOf } from './patch-text.ts';
 
-const grids = ['resid', 'block', 'head', 'head-position', 'ports'] as const;
+const grids = ['resid', 'block', 'head', 'head-position', 'ports', 'ports-position', 'pattern'] as const;
 
 export const patch = command({
   summary: 'activation patching: which places carry the difference between clean and corrupt prompts',
   details:
-    'Runs the corrupt prompts and gives one place at a time the value that it has on the clean ones (denoise), or the other way round (noise), and reads the logit difference. Places are those of a grid: resid takes the stream before each layer at each position; block that, attn_out and mlp_out; head each head at all positions, head-position at each; ports z, q, k, v and the pattern of each head (k and v: of each key/value head). A grid is one sweep: what lies before a place is computed once, and each cell has the bits of a run of its own.\n\nThe share of a cell is (cell − run) / (other − run): 0 changes nothing, 1 brings all of the difference. The record goes to the workspace, and the same question is not computed twice. --out writes every cell as .csv, as .safetensors or as the .json record.',
+    'Runs the corrupt prompts and gives one place at a time the value that it has on the clean ones (denoise), or the other way round (noise), and reads the metric. Places are those of a grid: resid takes the stream before each layer at each position; block that, attn_out and mlp_out; head each head at all positions, head-position at each; ports z, q, k, v and the pattern of each head (k and v: of each key/value head), ports-position the same at each position, pattern every cell of every pattern. A grid is one sweep: what lies before a place is computed once, and each cell has the bits of a run of its own.\n\nThe share of a cell is (cell − run) / (other − run): 0 changes nothing, 1 brings all of the difference. Metrics: logit_diff, that of the answer less that of the wrong one; log_prob and prob of the answer; kl, the divergence of the whole distribution from that of the clean prompts, in nats. The record goes to the workspace, and the same question is not computed twice. --out writes every cell as .csv, as .safetensors or as the .json record.',
   options: {
     model: modelOption,
     task: text(
@@ -40,6 +40,7 @@ export const patch = command({
       choice(['denoise', 'noise'] as const, 'which prompts run, and which give values'),
       'denoise',
     ),
+    metric: withDefault(choice(PatchMetric.options, 'what is read at the end'), 'logit_diff'),
     view: viewOption,
     out: text('FILE', 'where to write the cells: .csv, .safetensors or .json'),
     examples: withDefault(
@@ -62,12 +63,16 @@ export const patch = command({
       about: 'one pair of prompts, in words',
     },
     {
+      line: 'circuitscope model patch --model ./gpt2 --task ioi.json --grid pattern --metric kl --direction noise',
+      about: 'which cells of which patterns the whole distribution rests on',
+    },
+    {
       line: 'circuitscope model patch --model zoo:induction-attn-2l/seed-0 --grid head --out heads.csv',
       about: 'which heads do, as a table for another program',
     },
   ],
   run: async (options, io, line) => {
-    const { direction, grid, seed, view } = options;
+    const { direction, grid, metric, seed, view } = options;
     const out = options.out === undefined ? null : outPath(options.out, options.force, io);
     const format = out === null ? null : formatOf(options.out ?? '');
     const start = performance.now();
@@ -90,7 +95,7 @@ export const patch = command({
       kind: 'model_patch',
       models: [contentHash],
       ...(graphHash ? { graph: graphHash } : {}),
-      parameters: { view, direction, grid, how, source },
+      parameters: { view, direction, grid, metric, how, source },
       data: [hashTask(task)],
       numericsVersion: numericsVersion(engine.executor.info),
       toolVersion: TOOL_VERSION,
@@ -107,6 +112,7 @@ export const patch = command({
         source,
         grids: namedGrids(model.graph, grid),
         direction,
+        metric,
         run: { ...runSettings(options, io), onProgress: (share) => bar.update(share) },
       });
       const { hash } = putRecord(workspace, patching, { actionKey: key, keep: true });
@@ -177,7 +183,7 @@ function writeGrids(out: string, format: Format, patching: Patching): void {
           return csvLine([direction, grid.site, ...cells, value, patchShare(patching, value) ?? '']);
         }),
       );
-      writeText(out, csvLine(['direction', 'site', ...axes, 'logit_diff', 'share']) + lines.join(''));
+      writeText(out, csvLine(['direction', 'site', ...axes, patching.metric, 'share']) + lines.join(''));
     }
   }
 }

@@ -1,11 +1,11 @@
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { totalmem } from 'node:os';
 import { resolve } from 'node:path';
 import { requireDecoder } from '@circuitscope/core/architectures';
 import { latentReader, openDictionary } from '@circuitscope/core/dictionaries';
 import { listSites } from '@circuitscope/core/graph';
 import { type LatentReader, makePlan } from '@circuitscope/core/plan';
-import { CircuitscopeError, type Hash, invalidRecord, type Plan, parsePlan, type Readout } from '@circuitscope/schema';
+import { CircuitscopeError, type Hash, type Readout } from '@circuitscope/schema';
 import { chooseEngine, executorDocument } from '../../choose-engine.ts';
 import { command } from '../../command.ts';
 import { choice, flagOf, integer, list, required, shared, text } from '../../options/index.ts';
@@ -25,6 +25,7 @@ import {
   vocabularyOf,
 } from './prompt-options.ts';
 import { promptOfImages } from './read-images.ts';
+import { readPlan } from './read-plan.ts';
 import { runCorpus } from './run-corpus.ts';
 import { writeReadouts } from './write-readouts.ts';
 
@@ -209,31 +210,4 @@ async function readersOf(paths: readonly string[]): Promise<ReadonlyMap<Hash, La
     readers.set(await dictionary.contentHash(), latentReader(dictionary));
   }
   return readers;
-}
-
-const MAX_PLAN_BYTES = 64_000_000;
-
-function readPlan(path: string): Plan {
-  if (!existsSync(path))
-    throw new CircuitscopeError('missing_file', `${path} does not exist; check the path.`, { at: path });
-  const found = statSync(path);
-  if (!found.isFile() || found.size > MAX_PLAN_BYTES) {
-    throw new CircuitscopeError(
-      'bad_file',
-      `${path} is no plan: give a JSON file of at most ${MAX_PLAN_BYTES} bytes.`,
-      { at: path },
-    );
-  }
-  let value: unknown;
-  try {
-    value = JSON.parse(readFileSync(path, 'utf8'));
-  } catch (cause) {
-    throw new CircuitscopeError('invalid_record', `${path} is not valid JSON; write the plan again.`, {
-      at: path,
-      cause,
-    });
-  }
-  const parsed = parsePlan(value);
-  if (parsed.ok) return parsed.value;
-  throw invalidRecord(parsed.issues, 'plan');
 }

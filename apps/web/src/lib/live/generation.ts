@@ -19,4 +19,5 @@ export interface GenerationRequest {
 export type GenerationEvent =
   /** What each text has behind the prompt now; whole, for a token may complete the character before it. */
   | { readonly kind: 'texts'; readonly texts: readonly string[]; readonly steps: number }
-  | { readonly kind: 'end'; readonly wallTimeMs: number; readonly tokens: number };
+  /** `ended`: texts that ended by themselves, at a token that ends texts or where the context is full. */
+  | { readonly kind: 'end'; readonly wallTimeMs: number; readonly tokens: number; readonly ended: number };

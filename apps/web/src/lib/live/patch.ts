@@ -1,6 +1,6 @@
 // What the patching page asks of the server, and what comes back, event by event.
 
-import type { Patching } from '@circuitscope/schema';
+import type { Patching, PatchMetric } from '@circuitscope/schema';
 
 /** As `circuitscope model patch --grid` names them. */
 export const PATCH_GRIDS = [
@@ -9,6 +9,8 @@ export const PATCH_GRIDS = [
   { value: 'head', label: 'heads' },
   { value: 'head-position', label: 'heads by position' },
   { value: 'ports', label: 'z, q, k, v and pattern of heads' },
+  { value: 'ports-position', label: 'z, q, k, v and pattern by position' },
+  { value: 'pattern', label: 'cells of patterns' },
 ] as const;
 export type PatchGridName = (typeof PATCH_GRIDS)[number]['value'];
 
@@ -19,6 +21,7 @@ export interface PatchRequest {
   readonly wrong: string;
   readonly grid: PatchGridName;
   readonly direction: 'denoise' | 'noise';
+  readonly metric: PatchMetric;
 }
 
 export type PatchEvent =

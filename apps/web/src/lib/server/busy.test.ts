@@ -16,6 +16,15 @@ describe('runs', () => {
     expect(log).toEqual(['a begins', 'a ends', 'b begins', 'b ends']);
   });
 
+  it('that somebody typed do not wait for a long one', async () => {
+    const { promise, resolve: release } = Promise.withResolvers<string>();
+    const long = inTurn(open(), () => promise, 'long');
+    const behind = inTurn(open(), async () => 'behind', 'long');
+    expect(await inTurn(open(), async () => 'typed')).toBe('typed');
+    release('long');
+    expect(await Promise.all([long, behind])).toEqual(['long', 'behind']);
+  });
+
   it('give up their turn when nobody waits any more', async () => {
     const gone = new AbortController();
     const first = inTurn(open(), () => new Promise((resolve) => setTimeout(resolve, 5)));

@@ -1,4 +1,4 @@
-import { generateTogether } from '@circuitscope/core';
+import { endTokens, generateTogether } from '@circuitscope/core';
 import { CircuitscopeError, type Intervention } from '@circuitscope/schema';
 import type { GenerationEvent, GenerationRequest } from '../live/generation.ts';
 import { inTurn } from './busy.ts';
@@ -17,30 +17,41 @@ export async function continueText(
   const ids = readText(open, request.text);
   const { steps, temperature, topK, topP, seed, count } = request;
   const interventions = ablations(request.ablate, model.spec);
-  await inTurn(signal, async () => {
-    const start = performance.now();
-    const added: number[][] = Array.from({ length: count }, () => []);
-    const prompts = added.map(() => ids);
-    const settings = {
-      steps,
-      temperature,
-      seed,
-      interventions,
-      signal,
-      topP,
-      ...(topK > 0 ? { topK } : {}),
-    };
-    let step = 0;
-    for await (const next of generateTogether(engine, model.spec, prompts, settings)) {
-      next.forEach((id, text) => {
-        if (id !== null) added[text]?.push(id);
-      });
-      step += 1;
-      send({ kind: 'texts', texts: added.map((own) => textBehind(open, ids, own)), steps: step });
-    }
-    const tokens = added.reduce((sum, own) => sum + own.length, 0);
-    send({ kind: 'end', wallTimeMs: performance.now() - start, tokens });
-  });
+  await inTurn(
+    signal,
+    async () => {
+      const start = performance.now();
+      const added: number[][] = Array.from({ length: count }, () => []);
+      const prompts = added.map(() => ids);
+      const settings = {
+        steps,
+        temperature,
+        seed,
+        interventions,
+        signal,
+        stop: endTokens(model),
+        topP,
+        ...(topK > 0 ? { topK } : {}),
+      };
+      // A text that ends before the last step ended by itself: at a token that ends texts, or where the context is full.
+      const ended = new Set<number>();
+      let step = 0;
+      for await (const next of generateTogether(engine, model.spec, prompts, settings)) {
+        next.forEach((id, text) => {
+          if (id !== null) added[text]?.push(id);
+        });
+        step += 1;
+        send({ kind: 'texts', texts: added.map((own) => textBehind(open, ids, own)), steps: step });
+        next.forEach((id, text) => {
+          if (id === null) ended.add(text);
+        });
+      }
+      const tokens = added.reduce((sum, own) => sum + own.length, 0);
+      const byItself = step < steps ? count : ended.size;
+      send({ kind: 'end', wallTimeMs: performance.now() - start, tokens, ended: byItself });
+    },
+    'long',
+  );
 }
 
 /** What the new tokens add to the decoded prompt, or their own spelling where decoding changes what stood before. */

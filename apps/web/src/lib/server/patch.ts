@@ -1,5 +1,5 @@
 import { namedGrids, patchTask } from '@circuitscope/core';
-import { CircuitscopeError, type Task } from '@circuitscope/schema';
+import { CircuitscopeError, PatchMetric, type Task } from '@circuitscope/schema';
 import { PATCH_GRIDS, type PatchEvent } from '../live/patch.ts';
 import { inTurn } from './busy.ts';
 import { openKnownDecoder } from './open-models.ts';
@@ -15,6 +15,7 @@ interface Question {
   readonly wrong: string;
   readonly grid: string;
   readonly direction: string;
+  readonly metric: string;
 }
 
 /** Patches every place of a grid between two prompts, and says how far it is. */
@@ -26,10 +27,11 @@ export async function patchPrompts(
 ): Promise<void> {
   const grid = PATCH_GRIDS.find(({ value }) => value === question.grid)?.value;
   const direction = (['denoise', 'noise'] as const).find((one) => one === question.direction);
-  if (grid === undefined || direction === undefined) {
-    throw new CircuitscopeError('invalid_record', 'The grid or the direction is none that this page has.', {
-      expected: `${PATCH_GRIDS.map(({ value }) => value).join(', ')}; denoise, noise`,
-      got: `${question.grid.slice(0, 40)}; ${question.direction.slice(0, 40)}`,
+  const metric = PatchMetric.options.find((one) => one === question.metric);
+  if (grid === undefined || direction === undefined || metric === undefined) {
+    throw new CircuitscopeError('invalid_record', 'The grid, the direction or the metric is none that this page has.', {
+      expected: `${PATCH_GRIDS.map(({ value }) => value).join(', ')}; denoise, noise; ${PatchMetric.options.join(', ')}`,
+      got: [question.grid, question.direction, question.metric].map((text) => text.slice(0, 40)).join('; '),
     });
   }
   const open = await openKnownDecoder(name);
@@ -52,23 +54,28 @@ export async function patchPrompts(
     metric: { kind: 'logit_diff' },
   };
   send({ kind: 'progress', share: 0, leftMs: null });
-  await inTurn(signal, async () => {
-    const start = performance.now();
-    const patching = await patchTask(open.engine, open.model, {
-      task,
-      how: 'given',
-      seeds: [],
-      source: open.known.source,
-      grids: namedGrids(open.model.graph, grid),
-      direction,
-      run: {
-        signal,
-        onProgress: (share) => {
-          const spent = performance.now() - start;
-          send({ kind: 'progress', share, leftMs: share > 0 ? (spent * (1 - share)) / share : null });
+  await inTurn(
+    signal,
+    async () => {
+      const start = performance.now();
+      const patching = await patchTask(open.engine, open.model, {
+        task,
+        how: 'given',
+        seeds: [],
+        source: open.known.source,
+        grids: namedGrids(open.model.graph, grid),
+        direction,
+        metric,
+        run: {
+          signal,
+          onProgress: (share) => {
+            const spent = performance.now() - start;
+            send({ kind: 'progress', share, leftMs: share > 0 ? (spent * (1 - share)) / share : null });
+          },
         },
-      },
-    });
-    send({ kind: 'patching', patching, wallTimeMs: performance.now() - start });
-  });
+      });
+      send({ kind: 'patching', patching, wallTimeMs: performance.now() - start });
+    },
+    'long',
+  );
 }

@@ -10,6 +10,7 @@ const question = {
   wrong: '#3',
   grid: 'head',
   direction: 'noise',
+  metric: 'kl',
 } as const;
 
 test('a prompt page comes back from its address, and the one it starts with has none', () => {
@@ -37,7 +38,7 @@ test('a patching page comes back from its address', () => {
 
 test('the command is quoted for a shell', () => {
   expect(patchCommand('/a b/m.bin', question)).toBe(
-    "circuitscope model patch --model '/a b/m.bin' --clean 'it'\\''s' --corrupt 'b c' --answer ' x' --wrong '#3' --grid head --direction noise",
+    "circuitscope model patch --model '/a b/m.bin' --clean 'it'\\''s' --corrupt 'b c' --answer ' x' --wrong '#3' --grid head --direction noise --metric kl",
   );
 });
 

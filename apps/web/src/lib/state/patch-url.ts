@@ -1,5 +1,6 @@
 // What the address of a patching page says: two prompts, two answers, which places and which way round.
 
+import { PatchMetric } from '@circuitscope/schema';
 import { PATCH_GRIDS, type PatchRequest } from '../live/patch.ts';
 
 export interface PatchView extends PatchRequest {
@@ -21,22 +22,24 @@ export function readPatchView(params: URLSearchParams, start: PatchRequest): Pat
     wrong: text('wrong', 200),
     grid: PATCH_GRIDS.find(({ value }) => value === params.get('grid'))?.value ?? start.grid,
     direction: params.get('direction') === 'noise' ? 'noise' : 'denoise',
+    metric: PatchMetric.options.find((one) => one === params.get('metric')) ?? start.metric,
     place: /^\d$/.test(place) ? Number(place) : 0,
     run: params.get('run') === '1',
   };
 }
 
 export function writePatchView(view: PatchView): string {
-  const { clean, corrupt, answer, wrong, grid, direction, place, run } = view;
-  const params = new URLSearchParams({ clean, corrupt, answer, wrong, grid, direction });
+  const { clean, corrupt, answer, wrong, grid, direction, metric, place, run } = view;
+  const params = new URLSearchParams({ clean, corrupt, answer, wrong, grid, direction, metric });
   if (place !== 0) params.set('place', String(place));
   if (run) params.set('run', '1');
   return `?${params}`;
 }
 
 /** The same question for a terminal, quoted for a POSIX shell. */
-export function patchCommand(source: string, { clean, corrupt, answer, wrong, grid, direction }: PatchRequest): string {
-  const options = { model: source, clean, corrupt, answer, wrong, grid, direction };
+export function patchCommand(source: string, request: PatchRequest): string {
+  const { clean, corrupt, answer, wrong, grid, direction, metric } = request;
+  const options = { model: source, clean, corrupt, answer, wrong, grid, direction, metric };
   return `circuitscope model patch${Object.entries(options)
     .map(([name, value]) => ` --${name}${value.startsWith('-') ? '=' : ' '}${quoted(value)}`)
     .join('')}`;

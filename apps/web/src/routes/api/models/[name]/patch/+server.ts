@@ -12,6 +12,7 @@ const fields = {
   wrong: { kind: 'text', max: 200 },
   grid: { kind: 'text', max: 40 },
   direction: { kind: 'text', max: 40 },
+  metric: { kind: 'text', max: 40 },
 } as const;
 
 export const POST: RequestHandler = ({ request, params }) =>
