@@ -131,16 +131,18 @@ impl Vision {
                 movement.fits(s)
             }
             Vision::ChannelAffine => {
-                shapes.fit_inputs(s, &["RCHW"])?;
-                shapes.fit_outputs(s, &["RCHW"])?;
+                let (rows, _) = letters(s, shapes)?;
+                shapes.fit_inputs(s, &[rows])?;
+                shapes.fit_outputs(s, &[rows])?;
                 shapes.fit_vector(0, s.of('C'))?;
                 shapes.fit_vector(1, s.of('C'))
             }
             Vision::ChannelSum => {
                 shapes.fit_outputs(s, &["QC"])?;
-                let mut rows = vec![split_rows(s, shapes, 0, "CHW")?];
+                let (_, row) = letters(s, shapes)?;
+                let mut rows = vec![split_rows(s, shapes, 0, row)?];
                 if shapes.input(1).is_some() {
-                    rows.push(split_rows(s, shapes, 1, "CHW")?);
+                    rows.push(split_rows(s, shapes, 1, row)?);
                 }
                 row_groups(s.of('Q'), &rows)
             }
@@ -342,6 +344,16 @@ fn pair(attrs: &Attrs<'_>, name: &str, least: usize) -> Result<Pair, String> {
     read(attrs.attrs)
         .filter(|pair| pair.iter().all(|size| (least..1 << 31).contains(size)))
         .ok_or_else(|| format!("{} needs the attribute {name} to be two whole numbers from {least}", attrs.kernel))
+}
+
+/// What the sizes of channels are called, with and without rows: rows of features [R, C] are images of one place.
+fn letters(s: &mut Sizes, shapes: &StepShapes<'_>) -> Result<(&'static str, &'static str), String> {
+    if shapes.input(0).is_none_or(|x| x.len() != 2) {
+        return Ok(("RCHW", "CHW"));
+    }
+    s.set('H', 1)?;
+    s.set('W', 1)?;
+    Ok(("RC", "C"))
 }
 
 /// The rows of an input whose other sizes are those of the pattern.

@@ -58,7 +58,7 @@ export function convertCheckpoint(given: Checkpoint, directory: string): { reado
 function inHuggingFaceNames(given: Checkpoint): Checkpoint {
   if (given.kind === 'gguf') return huggingFaceOf(given);
   if (given.kind === 'llama2c') return fromLlama2c(given);
-  if (given.kind === 'onnx') {
+  if (given.kind === 'onnx' || given.kind === 'keras' || given.kind === 'tfjs') {
     throw new CircuitscopeError(
       'unsupported_checkpoint',
       `${given.path} is a graph of its own, which safetensors cannot hold; use it as it is.`,

@@ -1,5 +1,5 @@
 import { CircuitscopeError } from '@circuitscope/schema';
-import { type Checkpoint, isOnnxNet, openCheckpoint, readStored } from '../checkpoints/index.ts';
+import { type Checkpoint, isKerasNet, isOnnxNet, openCheckpoint, readStored } from '../checkpoints/index.ts';
 import type { Graph } from '../graph/index.ts';
 import type { Weight, Weights } from '../plan/index.ts';
 import type { Floats } from '../tensor/index.ts';
@@ -12,13 +12,14 @@ import {
   type ModuleEntry,
   resnetSpec,
 } from './convnet-spec.ts';
+import { kerasAsOnnx } from './keras-layers.ts';
 import { namingFile } from './naming-file.ts';
 import { onnxConvnet } from './onnx-layers.ts';
 
 /** A convolution net as a graph over named weights; weights are read when they are first asked for. */
 export interface ConvnetModel {
   readonly name: string;
-  readonly architecture: 'convnet' | 'resnet' | 'onnx';
+  readonly architecture: 'convnet' | 'resnet' | 'onnx' | 'keras';
   readonly spec: ConvnetSpec & { readonly kind: 'convnet' };
   readonly graph: Graph;
   readonly weights: Weights;
@@ -38,10 +39,14 @@ export function loadConvnet(path: string, options: ConvnetOptions = {}): Convnet
 }
 
 /** Names of the architectures that are convolution nets. */
-export const convnets = [{ name: 'convnet' }, { name: 'resnet' }, { name: 'onnx' }] as const;
+export const convnets = [{ name: 'convnet' }, { name: 'resnet' }, { name: 'onnx' }, { name: 'keras' }] as const;
 
 export function isConvnet(checkpoint: Checkpoint): boolean {
-  return isOnnxNet(checkpoint.config) || convnets.some(({ name }) => name === modelType(checkpoint));
+  return (
+    isOnnxNet(checkpoint.config) ||
+    isKerasNet(checkpoint.config) ||
+    convnets.some(({ name }) => name === modelType(checkpoint))
+  );
 }
 
 export function convnetFromCheckpoint(given: Checkpoint, name: string, options: ConvnetOptions = {}): ConvnetModel {
@@ -54,11 +59,16 @@ function unnamed(given: Checkpoint, name: string, options: ConvnetOptions): Conv
     const { spec, checkpoint } = onnxConvnet(given, net);
     return convnetOf('onnx', spec, checkpoint, name);
   }
+  if (isKerasNet(net)) {
+    const named = kerasAsOnnx(given, net);
+    const { spec, checkpoint } = onnxConvnet(named.checkpoint, named.net);
+    return { ...convnetOf('keras', spec, checkpoint, name), checkpoint: given };
+  }
   const architecture = modelType(given);
   if (architecture !== 'convnet' && architecture !== 'resnet') {
     throw new CircuitscopeError('unsupported_architecture', `${given.path} is not a convolution net.`, {
       at: given.path,
-      expected: 'convnet, resnet, onnx',
+      expected: 'convnet, resnet, onnx, keras',
       got: String(architecture).slice(0, 60),
     });
   }
@@ -80,9 +90,17 @@ function convnetOf(
   const graph = buildConvnet(spec);
   const weights = new Map<string, Weight>();
   const used = new Set<string>();
+  const linear = new Map(
+    layersOf(spec.layers).flatMap((layer) => (layer.kind === 'linear' ? [[layer.path, layer]] : [])),
+  );
   const stored = (tensor: string, shape: readonly number[]): (() => Floats) => {
     const found = checkpoint.tensors.get(tensor);
-    if (!found || found.shape.join() !== shape.join()) {
+    // What a linear layer reads of a flattened image may keep the image's axes.
+    const [out = 0, ...read] = found?.shape ?? [];
+    const into = read.reduce((product, size) => product * size, 1);
+    const matrix = tensor.endsWith('.weight') && linear.has(tensor.slice(0, -'.weight'.length));
+    const fits = matrix ? out === shape[0] && into === shape[1] : found?.shape.join() === shape.join();
+    if (!found || !fits) {
       throw new CircuitscopeError(
         found ? 'shape_mismatch' : 'missing_tensor',
         `${checkpoint.path} needs the tensor ${tensor} as [${shape.join(', ')}]${found ? `, not [${found.shape.join(', ')}]` : ''}.`,
@@ -100,9 +118,6 @@ function convnetOf(
     void weights.set(weight, { name: weight, shape, read });
   const norms = new Map(
     layersOf(spec.layers).flatMap((layer) => (layer.kind === 'batch_norm' ? [[layer.path, layer]] : [])),
-  );
-  const linear = new Map(
-    layersOf(spec.layers).flatMap((layer) => (layer.kind === 'linear' ? [[layer.path, layer]] : [])),
   );
   for (const { name: weight, shape } of graph.params) {
     const path = weight.slice(0, weight.lastIndexOf('.'));

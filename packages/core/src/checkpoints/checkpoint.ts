@@ -59,8 +59,26 @@ export interface StoredTensor {
   readonly strides?: readonly number[];
   /** Where a zip entry holds it deflated: then `byteOffset` counts from the start of what these bytes unpack to. */
   readonly deflated?: { readonly byteOffset: number; readonly byteLength: number; readonly unpackedBytes: number };
-  /** The values themselves, in a checkpoint of kind `memory`. */
+  /** Where an HDF5 file holds it in chunks: then `byteOffset` counts from the start of the dataset that they make up. */
+  readonly chunks?: StoredChunks;
+  /** The values themselves, where they are in memory: hand-written or computed ones. */
   readonly data?: Float32Array;
+}
+
+/** A dense, row-major array that is cut into blocks of one shape, those at the far edges padded. */
+export interface StoredChunks {
+  /** The array's shape, and a chunk's. */
+  readonly whole: readonly number[];
+  readonly shape: readonly number[];
+  readonly entryBytes: number;
+  /** What was done to each chunk, in order. */
+  readonly filters: readonly ('deflate' | 'shuffle')[];
+  /** In row-major order of their places; `start` is a chunk's first entry. */
+  readonly pieces: readonly {
+    readonly start: readonly number[];
+    readonly byteOffset: number;
+    readonly byteLength: number;
+  }[];
 }
 
 export interface CheckpointFile {
@@ -71,7 +89,7 @@ export interface CheckpointFile {
 
 /** Named weights and a configuration, as their authors stored them. Opening reads headers only. */
 export interface Checkpoint {
-  readonly kind: 'huggingface' | 'pytorch' | 'npz' | 'gguf' | 'onnx' | 'llama2c' | 'memory';
+  readonly kind: 'huggingface' | 'pytorch' | 'npz' | 'gguf' | 'onnx' | 'keras' | 'tfjs' | 'llama2c' | 'memory';
   readonly path: string;
   /** What the format says of the architecture: config.json, or the header's fields. Checked by whoever reads it. */
   readonly config: unknown;

@@ -10,6 +10,7 @@ export {
 } from './checkpoint.ts';
 export { type Gguf, type GgufValue, readGguf } from './gguf.ts';
 export { openHuggingFace, openNpz, openPytorch } from './hugging-face.ts';
+export { isKerasNet, type KerasLayer, type KerasNet } from './keras.ts';
 export { type Llama2cConfig, openLlama2c } from './llama2c.ts';
 export { memoryCheckpoint } from './memory-checkpoint.ts';
 export { parseNpy, readNpy, readNpz } from './npy.ts';

@@ -3,9 +3,9 @@ import type { Floats } from '../tensor/index.ts';
 import { blockFormats, isBlockDtype } from './block-dtypes.ts';
 import { bytesOfEntries, bytesPerEntry, type StoredDtype, type StoredTensor } from './checkpoint.ts';
 import { fromBfloat16, fromFloat16 } from './half.ts';
-import { inflated } from './inflate.ts';
 import { allocate, checkRange, readBytes, readInto, readPieces } from './read-bytes.ts';
 import { rowMajor } from './row-major.ts';
+import { isPacked, unpacked } from './unpack-stored.ts';
 
 /**
  * The values of a stored weight [product of its shape], widened from bf16 or f16 (exact) or rounded from f64 to f32. Reads
@@ -14,7 +14,7 @@ import { rowMajor } from './row-major.ts';
  * @throws CircuitscopeError `unsupported_dtype` for integers and booleans: buffers, not weights; see {@link readStoredFloat64}.
  */
 export function readStored(stored: StoredTensor): Float32Array {
-  if (stored.data) return stored.data.slice();
+  if (stored.data) return dense(stored, stored.data.slice(), float32);
   const count = entries(stored);
   if (stored.dtype === 'f32') {
     const out = float32(stored.file, count);
@@ -34,7 +34,7 @@ export function readStored(stored: StoredTensor): Float32Array {
 
 /** The values of any stored tensor in float64. @throws CircuitscopeError `out_of_range` for an integer beyond ±(2⁵³ − 1). */
 export function readStoredFloat64(stored: StoredTensor): Float64Array {
-  if (stored.data) return Float64Array.from(stored.data);
+  if (stored.data) return dense(stored, Float64Array.from(stored.data), float64);
   if (isBlockDtype(stored.dtype)) return Float64Array.from(readStored(stored));
   const out = float64(stored.file, entries(stored));
   return dense(stored, widened(stored, stored.dtype, out), float64);
@@ -52,7 +52,7 @@ function entries(stored: StoredTensor): number {
     Number.isSafeInteger(span) && count <= span && bytesOfEntries(stored.dtype, span) === stored.byteLength;
   if (consistent) {
     const { byteOffset, byteLength } = stored.deflated ?? stored;
-    checkRange(stored.file, byteOffset, byteLength);
+    if (!stored.chunks) checkRange(stored.file, byteOffset, byteLength);
     return span;
   }
   throw new CircuitscopeError(
@@ -109,21 +109,13 @@ function dequantised(stored: StoredTensor, out: Float32Array): Float32Array {
 }
 
 function fill(stored: StoredTensor, target: Uint8Array): void {
-  if (stored.deflated) target.set(unpacked(stored));
+  if (isPacked(stored)) target.set(unpacked(stored));
   else readInto(stored.file, stored.byteOffset, target);
 }
 
 function pieces(stored: StoredTensor, take: (piece: Uint8Array, from: number) => void): void {
-  if (stored.deflated) take(unpacked(stored), 0);
+  if (isPacked(stored)) take(unpacked(stored), 0);
   else readPieces(stored.file, stored.byteOffset, stored.byteLength, take);
-}
-
-/** The bytes of a deflated tensor; the whole entry is unpacked for it. */
-function unpacked({ file, name, byteOffset, byteLength, deflated }: StoredTensor): Uint8Array {
-  if (!deflated) return new Uint8Array();
-  const packed = readBytes(file, deflated.byteOffset, deflated.byteLength);
-  const whole = inflated(packed, deflated.unpackedBytes, `${file}: ${name}`);
-  return whole.subarray(byteOffset, byteOffset + byteLength);
 }
 
 function entryAt(stored: StoredTensor, dtype: StoredDtype, view: DataView, i: number): number {

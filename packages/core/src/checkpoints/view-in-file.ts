@@ -1,4 +1,5 @@
 import type { StoredTensor } from './checkpoint.ts';
+import { isPacked } from './unpack-stored.ts';
 
 /** Part of a stored tensor, in entries of its row-major order. */
 export interface TensorView {
@@ -9,14 +10,14 @@ export interface TensorView {
 
 /**
  * The same view as offset and strides in the file, where the tensor lies there with strides of its own; null where two
- * strides cannot say it or it is deflated, and the tensor has to be read instead.
+ * strides cannot say it or it is packed, and the tensor has to be read instead.
  */
 export function viewInFile(
   stored: StoredTensor,
   view: TensorView,
 ): { readonly offset: number; readonly strides: readonly number[] } | null {
   const { shape, strides } = stored;
-  if (stored.deflated) return null;
+  if (isPacked(stored)) return null;
   if (!strides) return { offset: view.offset, strides: view.strides };
   const axes = shape.map((size, axis) => {
     const step = shape.slice(axis + 1).reduce((product, each) => product * each, 1);

@@ -7,7 +7,9 @@ import type { Operation } from './operations.ts';
 
 type Shapes = readonly (readonly Dim[] | null)[];
 
-const same = (_: Attributes, inputs: Shapes): readonly Dim[] => imageOf(inputs, 0);
+/** Rows of features [batch, channels] are images of one place. */
+const same = (_: Attributes, inputs: Shapes): readonly Dim[] =>
+  inputs[0]?.length === 2 ? inputs[0] : imageOf(inputs, 0);
 
 /** The image before the operation, which its cotangent has again; its rows are those of the input at `at`. */
 const before =

@@ -38,13 +38,13 @@ export const visionKernels = {
     attrs: movement,
   },
   channel_affine: {
-    inputs: [f32('x', '[R, C, H, W]')],
+    inputs: [f32('x', '[R, C, H, W] or [R, C]')],
     params: [perhapsVector('w', '[C]'), perhapsVector('b', '[C]')],
-    outputs: [f32('out', '[R, C, H, W]')],
+    outputs: [f32('out', 'as x')],
     attrs: {},
   },
   channel_sum: {
-    inputs: [f32('ct', '[R, C, H, W]'), { ...f32('x', 'as ct: a factor of each entry'), optional: true }],
+    inputs: [f32('ct', '[R, C, H, W] or [R, C]'), { ...f32('x', 'as ct: a factor of each entry'), optional: true }],
     params: [],
     outputs: [f32('out', '[groups of rows, C]')],
     attrs: {},

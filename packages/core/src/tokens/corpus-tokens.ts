@@ -24,7 +24,7 @@ const readers: { readonly [dtype: string]: Reader } = {
 export function storedTokens(stored: StoredTensor, length: number): StoredTokens {
   const { dtype, shape, file, byteOffset } = stored;
   const read = readers[dtype];
-  if (!read || shape.length < 1 || shape.length > 2 || stored.strides || stored.deflated) {
+  if (!read || shape.length < 1 || shape.length > 2 || stored.strides || stored.deflated || stored.chunks) {
     throw new CircuitscopeError(
       'bad_corpus',
       `${file} holds [${shape.join(', ')}] of ${dtype}; ids are whole numbers, one list [n] or rows [documents, n].`,

@@ -166,6 +166,20 @@ const channels: ConformanceCase[] = [
       sameBits: true,
     }),
   ]),
+  buildCase('channel_affine', 'rows of features', {
+    inputs: [floats([2, 3], [1, 2, 3, 4, 5, 6])],
+    params: [floats([3], [2, -1, 0.5]), floats([3], [10, 0, 1])],
+    out: [[2, 3]],
+    bound: 'exact',
+    expect: [[12, -2, 2.5, 18, -5, 4]],
+  }),
+  buildCase('channel_sum', 'rows of features', {
+    inputs: [floats([2, 3], [1, 2, 3, 4, 5, 6]), floats([2, 3], [1, 1, 1, 10, 0, -1])],
+    out: [[1, 3]],
+    bound: chain(2, 'ct·x'),
+    sameBits: true,
+    expect: [[41, 2, -3]],
+  }),
   buildCase('channel_affine', 'by hand', {
     inputs: [floats([1, 2, 1, 2], [1, 2, 3, nan])],
     params: [floats([2], [2, -1]), floats([2], [10, 0.5])],
