@@ -18,6 +18,23 @@ export const sizeOption = valued(
   },
 );
 
+/** The `--config` of weights that do not say what model they are, or are to be read as another one. */
+export const configOption = text(
+  'FILE',
+  'what the weights are, where nothing beside them says it: config.json, or the layers of a convolution net',
+);
+
+/** Options of a model that looks at images, as `resolveModel` takes them. */
+export function imageOptions(
+  given: { readonly size?: readonly [number, number] | undefined; readonly config?: string | undefined },
+  io: Io,
+): ConvnetOptions {
+  return {
+    ...(given.size ? { size: given.size } : {}),
+    ...(given.config === undefined ? {} : { config: resolve(io.cwd, given.config) }),
+  };
+}
+
 /** What `--model` means: `zoo:NAME`, or a path seen from where the user stands. */
 export async function resolveModel(given: string, io: Io, options: ConvnetOptions = {}): Promise<AnyModel> {
   const { model } = await openModel(given.startsWith('zoo:') ? given : resolve(io.cwd, given), options);
@@ -25,6 +42,6 @@ export async function resolveModel(given: string, io: Io, options: ConvnetOption
 }
 
 /** The same for commands that only decoders serve. */
-export async function resolveDecoder(given: string, io: Io): Promise<Model> {
-  return requireDecoder(await resolveModel(given, io));
+export async function resolveDecoder(given: string, io: Io, options: ConvnetOptions = {}): Promise<Model> {
+  return requireDecoder(await resolveModel(given, io, options));
 }

@@ -35,6 +35,13 @@ function addLayer(builder: GraphBuilder, x: number, layer: ConvnetLayer): number
       const attrs = { out, window, stride, padding, dilation, groups };
       return builder.add('conv2d', [x], { params: [W, b], attrs, sites: [path] });
     }
+    case 'subsample': {
+      const [channels = 0] = sizes(builder, x, path);
+      const out = layer.before + channels + layer.after;
+      const W = builder.param(`${path}.weight`, [out, channels, 1, 1]);
+      const attrs = { out, window: [1, 1], stride: layer.stride, padding: [0, 0], dilation: [1, 1], groups: 1 };
+      return builder.add('conv2d', [x], { params: [W, null], attrs, sites: [path] });
+    }
     case 'batch_norm': {
       const [channels = 0] = sizes(builder, x, path);
       const statistics = normStatistics.map((name) => builder.param(`${path}.${name}`, [channels]));

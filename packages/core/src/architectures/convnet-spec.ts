@@ -1,10 +1,9 @@
-import { CircuitscopeError } from '@circuitscope/schema';
-import { ConfigReader, MOST_LAYERS } from './architecture.ts';
+import { type ConfigReader, MOST_LAYERS } from './architecture.ts';
 
 // A convolution net as plain data: layers one after the other, some of them residual. Paths are those of PyTorch modules;
 // what a layer gives is the site of its path.
 
-type Pair = readonly [down: number, across: number];
+export type Pair = readonly [down: number, across: number];
 /**
  * On either side, or [top, left, bottom, right]; or so that ⌈size / stride⌉ places come out, of an odd number one more
  * behind the image (`same`) or before it (`same_lower`).
@@ -73,6 +72,17 @@ export type ConvnetLayer =
     }
   /** What the branches make of x, one's channels after the other's; an empty branch gives x itself. */
   | { readonly kind: 'concat'; readonly path: string; readonly branches: readonly (readonly ConvnetLayer[])[] }
+  /**
+   * Every stride-th place, and channels of zeros before and behind: the shortcut without weights of He et al. 2016a (A). It
+   * is computed as a convolution of 1 × 1 with ones and zeros.
+   */
+  | {
+      readonly kind: 'subsample';
+      readonly path: string;
+      readonly stride: Pair;
+      readonly before: number;
+      readonly after: number;
+    }
   /** Layers that have a name together. */
   | { readonly kind: 'group'; readonly path: string; readonly layers: readonly ConvnetLayer[] };
 
@@ -80,78 +90,6 @@ export interface ConvnetSpec {
   /** [channels, height, width] of the images. */
   readonly image: readonly [number, number, number];
   readonly layers: readonly ConvnetLayer[];
-}
-
-/** A PyTorch module of a sequential net, as `layers` of a config lists them. */
-export interface ModuleEntry {
-  readonly path: string;
-  readonly type: string;
-  readonly arguments: { readonly [name: string]: unknown };
-  readonly bias?: boolean;
-}
-
-/** Layers of a sequential net from its list of modules. @throws CircuitscopeError `bad_config` */
-export function layersFromModules(modules: readonly ModuleEntry[]): ConvnetLayer[] {
-  return modules.flatMap(({ path, type, arguments: given, bias = true }): ConvnetLayer[] => {
-    const config = new ConfigReader(given, `the module ${path}`);
-    const pair = (key: string, fallback?: Pair): Pair => pairOf(config.value(key), fallback, `${path}: ${key}`);
-    const layer = ((): ConvnetLayer | null => {
-      switch (type) {
-        case 'Conv2d':
-          config.size('in_channels');
-          return {
-            kind: 'conv',
-            path,
-            out: config.size('out_channels'),
-            window: pair('kernel_size'),
-            stride: pair('stride', [1, 1]),
-            padding: pair('padding', [0, 0]),
-            dilation: pair('dilation', [1, 1]),
-            groups: config.size('groups', 1),
-            bias,
-          };
-        case 'BatchNorm2d':
-          return { kind: 'batch_norm', path, eps: config.number('eps', 1e-5) };
-        case 'ReLU':
-          return { kind: 'relu', path };
-        case 'ReLU6':
-          return { kind: 'clip', path, low: 0, high: 6 };
-        case 'MaxPool2d': {
-          const window = pair('kernel_size');
-          const stride = pair('stride', window);
-          const [padding, dilation] = [pair('padding', [0, 0]), pair('dilation', [1, 1])];
-          return { kind: 'max_pool', path, window, stride, padding, dilation, ceil: config.flag('ceil_mode', false) };
-        }
-        case 'AvgPool2d': {
-          const window = pair('kernel_size');
-          const [stride, padding] = [pair('stride', window), pair('padding', [0, 0])];
-          const countPadding = config.flag('count_include_pad', true);
-          return {
-            kind: 'avg_pool',
-            path,
-            window,
-            stride,
-            padding,
-            ceil: config.flag('ceil_mode', false),
-            countPadding,
-          };
-        }
-        case 'AdaptiveAvgPool2d':
-          if (pair('output_size').some((size) => size !== 1))
-            throw unknownModule(path, `${type} of other sizes than 1`);
-          return { kind: 'global_pool', path };
-        case 'Flatten':
-          return null;
-        case 'Linear':
-          config.size('in_features');
-          return { kind: 'linear', path, out: config.size('out_features'), bias };
-        default:
-          throw unknownModule(path, type);
-      }
-    })();
-    config.finish([]);
-    return layer ? [layer] : [];
-  });
 }
 
 /** Residual nets as `transformers` writes them, whose config says nothing of the images' height and width. */
@@ -236,24 +174,4 @@ function list(config: ConfigReader, key: string): readonly number[] {
   const value = config.value(key);
   if (Array.isArray(value) && value.every((entry) => Number.isInteger(entry) && entry > 0)) return value;
   throw config.wrong(key, 'a list of whole numbers above 0', value);
-}
-
-function pairOf(value: unknown, fallback: Pair | undefined, at: string): Pair {
-  const whole = (entry: unknown): entry is number => typeof entry === 'number' && Number.isInteger(entry) && entry >= 0;
-  if (whole(value)) return [value, value];
-  if (Array.isArray(value) && value.length === 2 && whole(value[0]) && whole(value[1])) return [value[0], value[1]];
-  if (value === undefined && fallback) return fallback;
-  throw new CircuitscopeError('bad_config', `${at} must be one or two whole numbers.`, {
-    at,
-    got: JSON.stringify(value) ?? 'nothing',
-  });
-}
-
-function unknownModule(path: string, type: string): CircuitscopeError {
-  const known = 'Conv2d, BatchNorm2d, ReLU, ReLU6, MaxPool2d, AvgPool2d, AdaptiveAvgPool2d, Flatten, Linear';
-  return new CircuitscopeError('unsupported_architecture', `The module ${path} is a ${type}; supported are ${known}.`, {
-    at: path,
-    expected: known,
-    got: type,
-  });
 }

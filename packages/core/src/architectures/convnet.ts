@@ -1,17 +1,19 @@
 import { CircuitscopeError } from '@circuitscope/schema';
-import { type Checkpoint, isKerasNet, isOnnxNet, openCheckpoint, readStored } from '../checkpoints/index.ts';
+import {
+  type Checkpoint,
+  type CheckpointOptions,
+  isKerasNet,
+  isOnnxNet,
+  openCheckpoint,
+  readStored,
+} from '../checkpoints/index.ts';
 import type { Graph } from '../graph/index.ts';
 import type { Weight, Weights } from '../plan/index.ts';
 import type { Floats } from '../tensor/index.ts';
 import { ConfigReader, modelType } from './architecture.ts';
 import { buildConvnet, normStatistics } from './build-convnet.ts';
-import {
-  type ConvnetLayer,
-  type ConvnetSpec,
-  layersFromModules,
-  type ModuleEntry,
-  resnetSpec,
-} from './convnet-spec.ts';
+import { layersFromModules, type ModuleEntry } from './convnet-modules.ts';
+import { type ConvnetLayer, type ConvnetSpec, resnetSpec } from './convnet-spec.ts';
 import { kerasAsOnnx } from './keras-layers.ts';
 import { namingFile } from './naming-file.ts';
 import { onnxConvnet } from './onnx-layers.ts';
@@ -28,14 +30,18 @@ export interface ConvnetModel {
   readonly parameters: number;
 }
 
-export interface ConvnetOptions {
+export interface ConvnetOptions extends CheckpointOptions {
   /** [height, width] of the images, where the config says nothing of it; 224 × 224 if left out. */
   readonly size?: readonly [number, number];
 }
 
 /** Opens a convolution net on disk. @throws CircuitscopeError for anything that cannot be run exactly */
 export function loadConvnet(path: string, options: ConvnetOptions = {}): ConvnetModel {
-  return convnetFromCheckpoint(openCheckpoint(path), path.replace(/\/+$/, '').split('/').slice(-2).join('/'), options);
+  return convnetFromCheckpoint(
+    openCheckpoint(path, options),
+    path.replace(/\/+$/, '').split('/').slice(-2).join('/'),
+    options,
+  );
 }
 
 /** Names of the architectures that are convolution nets. */
@@ -119,11 +125,23 @@ function convnetOf(
   const norms = new Map(
     layersOf(spec.layers).flatMap((layer) => (layer.kind === 'batch_norm' ? [[layer.path, layer]] : [])),
   );
+  const subsamples = new Map(
+    layersOf(spec.layers).flatMap((layer) => (layer.kind === 'subsample' ? [[layer.path, layer]] : [])),
+  );
   for (const { name: weight, shape } of graph.params) {
     const path = weight.slice(0, weight.lastIndexOf('.'));
     const part = weight.slice(path.length + 1);
     const norm = norms.get(path);
-    if (norm && normStatistics.some((statistic) => statistic === part)) {
+    const thinned = subsamples.get(path);
+    if (thinned) {
+      const [out = 0, channels = 0] = shape;
+      const one = (at: number): number => (Math.floor(at / channels) - thinned.before === at % channels ? 1 : 0);
+      put(
+        weight,
+        shape,
+        once(() => Float32Array.from({ length: out * channels }, (_, at) => one(at))),
+      );
+    } else if (norm && normStatistics.some((statistic) => statistic === part)) {
       const [mean, variance] = ['mean', 'var'].map((what) => stored(`${path}.running_${what}`, shape));
       const inverse = (at: number): number => 1 / Math.sqrt((variance?.()[at] ?? 0) + norm.eps);
       const value = (at: number): number => (part === 'shift' ? -(mean?.()[at] ?? 0) * inverse(at) : inverse(at));
@@ -190,19 +208,6 @@ function sequentialSpec(config: ConfigReader, size: readonly [number, number]): 
   config.finish(['model_type', 'architectures', 'name', 'seed', 'classes']);
   if (!Array.isArray(image) || image.length !== 3 || !image.every((size) => Number.isInteger(size) && size > 0)) {
     throw new CircuitscopeError('bad_config', 'image must be [channels, height, width].', { at: 'image' });
-  }
-  const isModule = (entry: unknown): entry is ModuleEntry =>
-    typeof entry === 'object' &&
-    entry !== null &&
-    'path' in entry &&
-    typeof entry.path === 'string' &&
-    'type' in entry &&
-    typeof entry.type === 'string' &&
-    'arguments' in entry;
-  if (!Array.isArray(modules) || !modules.every(isModule)) {
-    throw new CircuitscopeError('bad_config', 'layers must list modules with path, type and arguments.', {
-      at: 'layers',
-    });
   }
   const [channels, height, width] = image;
   return { image: [channels, height, width], layers: layersFromModules(modules) };

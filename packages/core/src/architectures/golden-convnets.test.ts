@@ -12,7 +12,7 @@ import {
 } from '../plan/index.ts';
 import type { Tensor } from '../tensor/index.ts';
 import { type ConvnetModel, convnetConfig, convnetFromCheckpoint, loadConvnet } from './convnet.ts';
-import type { ModuleEntry } from './convnet-spec.ts';
+import type { ModuleEntry } from './convnet-modules.ts';
 import { ParityTable } from './parity-table.fixture.ts';
 import { recorded, relativeError, sharedFolder, sharedJson, sharedPath, withoutShared } from './shared-data.ts';
 

@@ -9,7 +9,9 @@ export {
   layersOf,
   loadConvnet,
 } from './convnet.ts';
-export { type ConvnetLayer, type ConvnetSpec, layersFromModules, type ModuleEntry } from './convnet-spec.ts';
+export { layersFromModules, type ModuleEntry } from './convnet-modules.ts';
+export type { ConvnetLayer, ConvnetSpec } from './convnet-spec.ts';
+export { type ConvnetTemplate, convnetTemplate } from './convnet-template.ts';
 export type { DecoderSpec } from './decoder-spec.ts';
 export { type ConvnetDecomposition, type ConvnetReader, decomposeConvnet } from './decompose-convnet.ts';
 export { buildEncoder, type EncoderSpec } from './encoder.ts';

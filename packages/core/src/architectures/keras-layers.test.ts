@@ -316,7 +316,7 @@ describe('kerasAsOnnx', () => {
     );
   });
 
-  test('600 mutated models end in a net or in a typed error', () => {
+  test('150 mutated models end in a net or in a typed error', () => {
     const groups = small.map(({ name, weights = {} }) => {
       const parts = Object.entries(weights).map(([part, each]) => [part, dataset(...each)] as const);
       return [name, group(Object.fromEntries(parts), { weight_names: parts.map(([part]) => part) })] as const;
@@ -328,7 +328,7 @@ describe('kerasAsOnnx', () => {
     const text = Buffer.from(whole).indexOf('{"class_name"');
     const random = new Rng(5, 'keras.mutations');
     const codes = new Map<string, number>();
-    for (let round = 0; round < 600; round++) {
+    for (let round = 0; round < 150; round++) {
       const keras = round % 3 === 0;
       const bytes = (keras ? archive : whole).slice();
       // Every other one in the configuration, where single letters matter.
@@ -346,10 +346,10 @@ describe('kerasAsOnnx', () => {
       }
       codes.set(code, (codes.get(code) ?? 0) + 1);
     }
-    expect(codes.get('accepted')).toBeGreaterThan(30);
-    expect(codes.get('accepted')).toBeLessThan(500);
-    expect(codes.get('bad_config')).toBeGreaterThan(30);
-    expect(codes.get('bad_hdf5')).toBeGreaterThan(10);
+    expect(codes.get('accepted')).toBeGreaterThan(8);
+    expect(codes.get('accepted')).toBeLessThan(125);
+    expect(codes.get('bad_config')).toBeGreaterThan(8);
+    expect(codes.get('bad_hdf5')).toBeGreaterThan(2);
   });
 
   test('weights alone, nets that are code, and archives without parts say what to do', () => {

@@ -1,9 +1,11 @@
+import { basename, extname } from 'node:path';
 import { CircuitscopeError, type ModelRef } from '@circuitscope/schema';
 import { type Checkpoint, openCheckpoint } from '../checkpoints/index.ts';
 import { type Graph, hashGraph } from '../graph/index.ts';
 import type { Engine, Executor, Weights } from '../plan/index.ts';
 import { type AnyModel, requireDecoder } from './any-model.ts';
 import { type ConvnetOptions, convnetFromCheckpoint, convnets, isConvnet } from './convnet.ts';
+import { convnetTemplate } from './convnet-template.ts';
 import { buildDecoder } from './decoder.ts';
 import type { DecoderSpec } from './decoder-spec.ts';
 import { decoders } from './decoders.ts';
@@ -40,7 +42,7 @@ export interface Model {
  * @throws CircuitscopeError for anything that cannot be run exactly
  */
 export function loadModel(path: string, options: ConvnetOptions = {}): AnyModel {
-  return modelFromCheckpoint(openCheckpoint(path), nameOf(path), options);
+  return modelFromCheckpoint(openCheckpoint(path, options), nameOf(path), options);
 }
 
 export function modelFromCheckpoint(checkpoint: Checkpoint, name: string, options: ConvnetOptions = {}): AnyModel {
@@ -69,6 +71,7 @@ function unnamed(given: Checkpoint, name: string): Model {
   const architecture = decoders.find((candidate) => candidate.claims(checkpoint));
   if (!architecture) {
     const config = checkpoint.config;
+    if (config === null) throw undescribed(checkpoint);
     const kind =
       typeof config === 'object' && config !== null && 'model_type' in config
         ? String(config.model_type).slice(0, 60)
@@ -100,6 +103,19 @@ function unnamed(given: Checkpoint, name: string): Model {
     checkpoint,
     parameters,
   };
+}
+
+/** The error of weights that nothing says the model of. */
+function undescribed(checkpoint: Checkpoint): CircuitscopeError {
+  const { path } = checkpoint;
+  const own = `${basename(path, extname(path))}.config.json`;
+  const how = convnetTemplate(checkpoint)
+    ? `list its layers in ${own} beside it, or give --config FILE; \`circuitscope model inspect ${path} --template\` prints a first draft`
+    : 'put its config.json beside it, or give --config FILE';
+  return new CircuitscopeError('missing_config', `${path} holds weights and does not say what model it is: ${how}.`, {
+    at: path,
+    expected: `config.json or ${own}`,
+  });
 }
 
 export function engineFor(model: Pick<AnyModel, 'graph' | 'weights'>, executor: Executor): Engine {

@@ -7,13 +7,17 @@ import { type ByteSource, memorySource } from './byte-source.ts';
 import { bytesOfEntries, type StoredTensor } from './checkpoint.ts';
 import { readGguf } from './gguf.ts';
 import { ggufFile, meta } from './gguf-file.fixture.ts';
+import { type Hdf5Object, readHdf5 } from './hdf5.ts';
+import { dataset, group, hdf5File } from './hdf5-file.fixture.ts';
 import { expectSurvives, hostileRuns } from './hostile.fixture.ts';
 import { inflated, inflatedStart } from './inflate.ts';
+import { kerasJson, parseKeras } from './keras.ts';
 import { openLlama2c } from './llama2c.ts';
 import { parseNpy, readNpz } from './npy.ts';
 import { readOnnx } from './onnx.ts';
 import { external, int, onnxFile, tensor as onnxTensor, smallNet } from './onnx-file.fixture.ts';
 import { openCheckpoint } from './open-checkpoint.ts';
+import { readKerasArchive, readKerasHdf5 } from './open-keras.ts';
 import { parseJson } from './parse-json.ts';
 import { type Pickled, unpickle } from './pickle.ts';
 import { type ProtoField, ProtoReader } from './protobuf.ts';
@@ -36,11 +40,12 @@ const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text);
 
 /** Every tensor lies in its file, as long as its shape says; now and then its values are read, in a multiple of the file. */
 function checked(tensors: Iterable<StoredTensor>, lengthOf: (file: string) => number): void {
-  for (const { shape, dtype, byteOffset, byteLength, strides, deflated, file } of tensors) {
+  for (const { shape, dtype, byteOffset, byteLength, strides, deflated, chunks, file } of tensors) {
     const count = shape.reduce((product, size) => product * size, 1);
-    const place = deflated ?? { byteOffset, byteLength };
-    if (!(place.byteOffset >= 0 && place.byteOffset + place.byteLength <= lengthOf(file)))
-      throw new Error(`a tensor at ${place.byteOffset} + ${place.byteLength} of ${file}`);
+    for (const place of chunks?.pieces ?? [deflated ?? { byteOffset, byteLength }]) {
+      if (!(place.byteOffset >= 0 && place.byteOffset + place.byteLength <= lengthOf(file)))
+        throw new Error(`a tensor at ${place.byteOffset} + ${place.byteLength} of ${file}`);
+    }
     if (strides ? bytesOfEntries(dtype, count) > byteLength : bytesOfEntries(dtype, count) !== byteLength)
       throw new Error(`[${shape}] of ${dtype} in ${byteLength} bytes`);
   }
@@ -108,6 +113,37 @@ const torchAround = (bytes: Uint8Array): Uint8Array =>
     { name: 'archive/data/1', bytes: floats(3) },
   ]);
 
+const twelve = Array.from({ length: 12 }, (_, i) => i);
+const hdf5 = hdf5File(
+  group(
+    {
+      plain: dataset([2, 3], new Float32Array(6).fill(2)),
+      small: dataset([3], new Float32Array(3).fill(2), { compact: true }),
+      cut: dataset([3, 4], twelve, { chunk: [2, 3] }),
+      packed: dataset([3, 4], twelve, { chunk: [2, 3], filters: ['shuffle', 'deflate'] }),
+      inner: group({ w: dataset([], [7]) }, { names: ['a', 'bcd'] }),
+    },
+    { model_config: '{}' },
+  ),
+);
+const kerasConfig = JSON.stringify({
+  class_name: 'Sequential',
+  config: { layers: [{ class_name: 'Dense', config: { name: 'fc', units: 2 } }] },
+});
+const kernel = { 'kernel:0': dataset([3, 2], new Float32Array(6).fill(2)) };
+const keras = hdf5File(
+  group({ model_weights: group({ fc: group(kernel, { weight_names: ['kernel:0'] }) }) }, { model_config: kerasConfig }),
+);
+const variables = group({ 0: dataset([3, 2], new Float32Array(6).fill(2)) }, { name: 'fc' });
+const kerasVariables = hdf5File(group({ layers: group({ dense: group({ vars: variables }) }) }));
+
+/** Every dataset under an object; its texts are read too. */
+function* everyDataset(object: Hdf5Object): Generator<StoredTensor> {
+  for (const attribute of ['model_config', 'names']) object.texts(attribute);
+  if (object.kind === 'dataset') yield object.tensor(object.path);
+  else for (const member of object.members().values()) yield* everyDataset(member);
+}
+
 const readers: readonly Reader[] = [
   {
     name: 'safetensors',
@@ -157,6 +193,19 @@ const readers: readonly Reader[] = [
     file: 'm.onnx',
     bases: [onnx],
     tensors: (source) => readOnnx(source, (name) => (name === 'w.data' ? 64 : 0)).tensors,
+  },
+  { name: 'HDF5', file: 'm.h5', bases: [hdf5], tensors: (source) => everyDataset(readHdf5(source)), packed: true },
+  { name: 'Keras, HDF5', file: 'm.h5', bases: [keras], tensors: (source) => readKerasHdf5(source).tensors },
+  {
+    name: 'Keras, an archive around a file of weights',
+    file: 'm.keras',
+    bases: [kerasVariables],
+    around: (bytes) =>
+      zipFile([
+        { name: 'config.json', bytes: utf8(kerasConfig), deflate: true },
+        { name: 'model.weights.h5', bytes },
+      ]),
+    tensors: (source) => readKerasArchive(source).tensors,
   },
 ];
 
@@ -273,6 +322,20 @@ describe('the readers inside them', () => {
           }
         };
         visit(proto.fields(0, bytes.length), bytes.length, [[7], [1, 5]]);
+      },
+    });
+  });
+
+  test('Keras configurations: layers with names of their own', () => {
+    expectSurvives({
+      name: 'Keras configuration',
+      file: 'm.h5',
+      bases: [utf8(kerasConfig)],
+      runs: hostileRuns(1500),
+      most,
+      read: (bytes) => {
+        const { layers } = parseKeras(kerasJson(bytes, 'm.h5'), 'm.h5');
+        if (new Set(layers.map(({ name }) => name)).size !== layers.length) throw new Error('a name twice');
       },
     });
   });

@@ -1,14 +1,19 @@
 import { existsSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { basename, join } from 'node:path';
 import { CircuitscopeError } from '@circuitscope/schema';
 import { fileSource } from './byte-source.ts';
 import { type Checkpoint, hashFiles, remembered, type StoredTensor, sortedFiles } from './checkpoint.ts';
-import { configPathIn, readConfig } from './model-config.ts';
+import { configPathBeside, configPathIn, readConfig } from './model-config.ts';
 import { readNpz } from './npy.ts';
 import { readPytorch } from './pytorch.ts';
 import { fileLength } from './read-bytes.ts';
 import { readSafetensorsHeader } from './safetensors.ts';
 import { type Container, readShards } from './shard-index.ts';
+
+/** The path that was given, none where null was, else the one that is found. */
+function configOf(given: string | null | undefined, find: () => string | undefined): string | undefined {
+  return given === undefined ? find() : (given ?? undefined);
+}
 
 /** In the order of preference. */
 const containers: readonly Container[] = [
@@ -32,14 +37,15 @@ const containers: readonly Container[] = [
 
 /**
  * A directory as `save_pretrained` writes it: config.json, and model.safetensors or pytorch_model.bin, or the shards that
- * the index of one of them lists. A `.safetensors` file alone is read with the config.json beside it.
+ * the index of one of them lists. A `.safetensors` file alone is read with the configuration beside it, if there is one.
  *
  * A symbolic link in the directory is followed when it ends at a regular file, for that is how the hub's cache is laid
  * out, and whoever made the directory made the link.
  *
+ * @param config path of a configuration to take in place of the one that lies there
  * @throws CircuitscopeError `missing_file`, `bad_safetensors`, `bad_pytorch`, `bad_config`, `pickle_refused`, `too_large`.
  */
-export function openHuggingFace(path: string): Checkpoint {
+export function openHuggingFace(path: string, config?: string | null): Checkpoint {
   if (path.endsWith('.safetensors')) {
     const tensors = readSafetensorsHeader(path).tensors;
     return opened(
@@ -47,10 +53,10 @@ export function openHuggingFace(path: string): Checkpoint {
       path,
       tensors,
       [path],
-      configPathIn(dirname(path)) ?? join(dirname(path), 'config.json'),
+      configOf(config, () => configPathBeside(path)),
     );
   }
-  const configPath = configPathIn(path) ?? join(path, 'config.json');
+  const configPath = configOf(config, () => configPathIn(path) ?? join(path, 'config.json'));
   for (const container of containers) {
     const single = join(path, container.single);
     if (existsSync(single)) return opened(container.kind, path, container.read(single), [single], configPath);
@@ -68,13 +74,25 @@ export function openHuggingFace(path: string): Checkpoint {
 }
 
 /** One file of `torch.save`, with the config.json or cfg.json beside it if there is one; without, only its tensors are known. */
-export function openPytorch(path: string): Checkpoint {
-  return opened('pytorch', path, readPytorch(fileSource(path)), [path], configPathIn(dirname(path)));
+export function openPytorch(path: string, config?: string | null): Checkpoint {
+  return opened(
+    'pytorch',
+    path,
+    readPytorch(fileSource(path)),
+    [path],
+    configOf(config, () => configPathBeside(path)),
+  );
 }
 
 /** An .npz archive of arrays by name, with the configuration beside it. */
-export function openNpz(path: string): Checkpoint {
-  return opened('npz', path, readNpz(fileSource(path)), [path], configPathIn(dirname(path)));
+export function openNpz(path: string, config?: string | null): Checkpoint {
+  return opened(
+    'npz',
+    path,
+    readNpz(fileSource(path)),
+    [path],
+    configOf(config, () => configPathBeside(path)),
+  );
 }
 
 /** @param configPath none where nothing says what the model is: then its configuration is null. */

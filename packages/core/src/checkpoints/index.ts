@@ -15,7 +15,7 @@ export { type Llama2cConfig, openLlama2c } from './llama2c.ts';
 export { memoryCheckpoint } from './memory-checkpoint.ts';
 export { parseNpy, readNpy, readNpz } from './npy.ts';
 export { isOnnxNet, type OnnxAttribute, type OnnxNet, type OnnxNode, openOnnx, readOnnx } from './onnx.ts';
-export { openCheckpoint } from './open-checkpoint.ts';
+export { type CheckpointOptions, openCheckpoint } from './open-checkpoint.ts';
 export { openGguf } from './open-gguf.ts';
 export { readStored, readStoredFloat64 } from './read-stored.ts';
 export {

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { basename, dirname, extname, join } from 'node:path';
 import { CircuitscopeError } from '@circuitscope/schema';
 import { parseJson } from './parse-json.ts';
 import { readWhole } from './read-bytes.ts';
@@ -9,6 +9,15 @@ const maxBytes = 4_000_000;
 
 /** Files that say what a model is: transformers' config, TransformerLens's, and the list of a sequential net's modules. */
 const names = ['config.json', 'cfg.json', 'layers.json'];
+
+/**
+ * The configuration of one file of weights: `NAME.config.json` for `NAME.pt`, where several lie in one directory, else that of
+ * the directory.
+ */
+export function configPathBeside(path: string): string | undefined {
+  const own = join(dirname(path), `${basename(path, extname(path))}.config.json`);
+  return existsSync(own) ? own : configPathIn(dirname(path));
+}
 
 /** The configuration in a directory, if it has one. */
 export function configPathIn(directory: string): string | undefined {

@@ -15,29 +15,56 @@ import { fileLength, readBytes, statOf } from './read-bytes.ts';
 const supported =
   'a Hugging Face directory, a .safetensors file beside its config.json, a file of torch.save, an .npz, a .gguf, an .onnx, a Keras .h5 or .keras, the model.json of TensorFlow.js, or a llama2.c .bin';
 
+export interface CheckpointOptions {
+  /** Path of a configuration, where weights have none beside them or another one is meant; null to read none. */
+  readonly config?: string | null | undefined;
+}
+
 /**
  * Opens a trained model: reads headers and checks them, leaves the weights on disk.
  *
- * @throws CircuitscopeError `missing_file`, `unsupported_checkpoint`, `pickle_refused`, or what the format's reader throws.
+ * @throws CircuitscopeError `missing_file`, `unsupported_checkpoint`, `pickle_refused`, `bad_option`, or what the format's reader
+ *   throws.
  */
-export function openCheckpoint(path: string): Checkpoint {
+export function openCheckpoint(path: string, { config }: CheckpointOptions = {}): Checkpoint {
+  const format = formatOf(path);
+  if (format.kind === 'weights') return format.open(path, config);
+  if (config == null) return format.open(path);
+  throw new CircuitscopeError('bad_option', `${path} brings a configuration of its own; leave ${config} out.`, {
+    at: path,
+    got: config,
+  });
+}
+
+/** A format that holds weights alone leaves the configuration to another file. */
+type Format =
+  | { readonly kind: 'weights'; readonly open: (path: string, config: string | null | undefined) => Checkpoint }
+  | { readonly kind: 'whole'; readonly open: (path: string) => Checkpoint };
+
+function formatOf(path: string): Format {
+  const weights = (open: (path: string, config: string | null | undefined) => Checkpoint): Format => ({
+    kind: 'weights',
+    open,
+  });
+  const whole = (open: (path: string) => Checkpoint): Format => ({ kind: 'whole', open });
   if (statOf(path).isDirectory()) {
     const tfjs = join(path, 'model.json');
-    return existsSync(tfjs) && !existsSync(join(path, 'config.json')) ? openTfjs(tfjs, path) : openHuggingFace(path);
+    if (existsSync(tfjs) && !existsSync(join(path, 'config.json'))) return whole(() => openTfjs(tfjs, path));
+    return weights(openHuggingFace);
   }
   if (/-\d{5}-of-\d{5}\.(safetensors|bin)$/.test(path))
     throw refuse(path, 'is one shard of several; give its directory');
-  if (path.endsWith('.safetensors')) return openHuggingFace(path);
-  if (path.endsWith('.npz')) return openNpz(path);
-  if (path.endsWith('.onnx')) return openOnnx(path);
-  if (path.endsWith('.keras')) return openKeras(path);
-  if (path.endsWith('.json')) return openTfjs(path, dirname(path));
+  if (path.endsWith('.safetensors')) return weights(openHuggingFace);
+  if (path.endsWith('.npz')) return weights(openNpz);
+  if (path.endsWith('.onnx')) return whole(openOnnx);
+  if (path.endsWith('.keras')) return whole(openKeras);
+  if (path.endsWith('.json')) return whole((file) => openTfjs(file, dirname(file)));
   const head = readBytes(path, 0, Math.min(8, fileLength(path)));
-  if (/\.(h5|hdf5)$/.test(path) || isHdf5(head)) return openKeras(path);
-  if (path.endsWith('.gguf') || startsWith(head.subarray(0, 4), 'GGUF')) return openGguf(path);
-  if (isPytorch(head.subarray(0, 4))) return openPytorch(path);
+  if (/\.(h5|hdf5)$/.test(path) || isHdf5(head)) return whole(openKeras);
+  if (path.endsWith('.gguf') || startsWith(head.subarray(0, 4), 'GGUF')) return whole(openGguf);
+  if (isPytorch(head)) return weights(openPytorch);
   if (isPickle(head) || /\.(pt|pth|th|ckpt|pkl)$/.test(path)) throw pickleRefused(path);
-  if (path.endsWith('.bin')) return openLlama2c(path);
+  if (path.endsWith('.bin')) return whole(openLlama2c);
   throw refuse(path, 'is of no kind that can be opened');
 }
 

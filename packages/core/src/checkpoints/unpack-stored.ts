@@ -18,15 +18,21 @@ export function unpacked({ file, name, byteOffset, byteLength, deflated, chunks 
 }
 
 function assembled({ whole, shape, entryBytes, filters, pieces }: StoredChunks, file: string, at: string): Uint8Array {
-  const bytes = whole.reduce((product, size) => product * size, entryBytes);
-  const out = allocate(file, bytes, (length) => new Uint8Array(length));
   const chunkBytes = shape.reduce((product, size) => product * size, entryBytes);
   const last = whole.length - 1;
   const rows = shape.slice(0, last).reduce((product, size) => product * size, 1);
-  for (const { start, byteOffset, byteLength } of pieces) {
-    let chunk = readBytes(file, byteOffset, byteLength);
-    for (const filter of filters.toReversed())
-      chunk = filter === 'deflate' ? inflatedChunk(chunk, chunkBytes, at) : unshuffled(chunk, entryBytes);
+  const read = ({ byteOffset, byteLength }: StoredChunks['pieces'][number]): Uint8Array =>
+    filters.reduceRight<Uint8Array>(
+      (chunk, filter) => (filter === 'deflate' ? inflatedChunk(chunk, chunkBytes, at) : unshuffled(chunk, entryBytes)),
+      readBytes(file, byteOffset, byteLength),
+    );
+  // One chunk before memory is taken for all of them: sizes that lie show there.
+  const first = pieces[0] && read(pieces[0]);
+  const bytes = whole.reduce((product, size) => product * size, entryBytes);
+  const out = allocate(file, bytes, (length) => new Uint8Array(length));
+  for (const piece of pieces) {
+    const { start } = piece;
+    const chunk = piece === pieces[0] && first ? first : read(piece);
     const count = Math.min(shape[last] ?? 1, (whole[last] ?? 1) - (start[last] ?? 0)) * entryBytes;
     for (let row = 0; row < rows; row++) {
       // Where the chunk's row stands in the whole; rows beyond its edge are padding.

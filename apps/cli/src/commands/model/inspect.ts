@@ -4,22 +4,35 @@ import { chooseExecutor } from '@circuitscope/core/plan';
 import { command } from '../../command.ts';
 import { argument, flag } from '../../options/index.ts';
 import { byLayer, numbers, print, properties, styleFor, table } from '../../output/index.ts';
-import { modelOption, resolveModel, sizeOption } from '../../resolve-model.ts';
+import { configOption, imageOptions, modelOption, resolveModel, sizeOption } from '../../resolve-model.ts';
 import { describeModel } from './describe-model.ts';
+import { printTemplate } from './print-template.ts';
 
 export const inspect = command({
   summary: 'what a checkpoint is: architecture, sizes, tensors, content hash, executor',
   options: {
     model: argument(modelOption),
     size: sizeOption,
+    config: configOption,
+    template: flag(
+      'for weights alone: print a first draft of the layers of a convolution net, to be put right by hand',
+    ),
     tensors: flag('list the stored tensors too'),
   },
   examples: [
     { line: 'circuitscope model inspect ./gpt2', about: 'a Hugging Face directory with safetensors' },
     { line: 'circuitscope model inspect stories260K.bin --tensors', about: 'a llama2.c checkpoint and its tensors' },
+    {
+      line: 'circuitscope model inspect mnist.pt --template > mnist.config.json',
+      about: 'weights alone: a draft of their layers, read from then on because it stands beside them',
+    },
   ],
   run: async (options, io) => {
-    const model = await resolveModel(options.model, io, options.size ? { size: options.size } : {});
+    if (options.template) {
+      printTemplate(options, io);
+      return;
+    }
+    const model = await resolveModel(options.model, io, imageOptions(options, io));
     const { checkpoint } = model;
     const ref = await modelRef(model);
     const { executor, fallbackReason } = await chooseExecutor();

@@ -11,7 +11,7 @@ import { command } from '../../command.ts';
 import { choice, flagOf, integer, list, required, shared, text } from '../../options/index.ts';
 import { byLayer, numbers, print, progress, styleFor, table } from '../../output/index.ts';
 import { outPath } from '../../output/write-once.ts';
-import { modelOption, resolveDecoder, resolveModel } from '../../resolve-model.ts';
+import { configOption, imageOptions, modelOption, resolveDecoder, resolveModel } from '../../resolve-model.ts';
 import { viewed, viewOption } from '../../view-option.ts';
 import {
   bos,
@@ -35,6 +35,7 @@ export const run = command({
     'Writes one safetensors file: each captured site under its own name, other readouts of a plan as logit_diff, loss, project, top_k.values and top_k.indices. Shapes begin with [batch], and with [variant, batch] when the plan has a sweep. The file appears whole or not at all.\n\nWith --corpus, sites are captured over all of its documents into a folder: files of bounded size with tokens, document, position and a row a token for every site, and manifest.json. What was stopped goes on when the same command is given again, and ends with the same bytes.',
   options: {
     model: modelOption,
+    config: configOption,
     view: viewOption,
     tokens,
     text: text('TEXT', 'text instead of token ids'),
@@ -80,6 +81,10 @@ export const run = command({
       about: 'a net that looks at images',
     },
     {
+      line: 'circuitscope model run --model mnist.pt --config mnist.json --images digits.npy --capture all --out sites.safetensors',
+      about: 'weights alone, whose layers were written down',
+    },
+    {
       line: "circuitscope model run --model ./gpt2 --tokens '[[1,2,3]]' --plan ablate.json --out effect.safetensors",
       about: 'an experiment that was written down before',
     },
@@ -88,13 +93,16 @@ export const run = command({
     const { corpus } = options;
     requireFitting(options);
     if (corpus !== undefined) {
-      const model = viewed(await resolveDecoder(options.model, io), options.view);
+      const model = viewed(
+        await resolveDecoder(options.model, io, imageOptions({ config: options.config }, io)),
+        options.view,
+      );
       await runCorpus(model, { ...options, corpus }, io);
       return;
     }
     const out = outPath(options.out, options.force, io);
     const looked = options.images === undefined ? null : promptOfImages(options, resolve(io.cwd, options.images));
-    const given = await resolveModel(options.model, io, looked ? { size: looked.size } : {});
+    const given = await resolveModel(options.model, io, imageOptions({ ...options, size: looked?.size }, io));
     const model = options.view === 'raw' ? given : viewed(requireDecoder(given), options.view);
     const vocabulary = looked ? null : vocabularyOf(options, options.model, io);
     const prompt = looked?.prompt ?? promptFrom({ ...options, vocabulary }, model, options.model, io);

@@ -2,16 +2,16 @@ import { siteTable } from '@circuitscope/core/graph';
 import { command } from '../../command.ts';
 import { argument } from '../../options/index.ts';
 import { byLayer, print, styleFor, table } from '../../output/index.ts';
-import { modelOption, resolveModel, sizeOption } from '../../resolve-model.ts';
+import { configOption, imageOptions, modelOption, resolveModel, sizeOption } from '../../resolve-model.ts';
 
 export const sites = command({
   summary: 'every site that can be read or changed, and every weight',
   details:
     'Sites have the names of TransformerLens. Sizes that a call decides stay symbols: batch, pos, key. Sites on request are computed only when a plan names them, and `--capture all` leaves them out. On a terminal and in text, layers that are alike share a line; --json lists each.',
-  options: { model: argument(modelOption), size: sizeOption },
+  options: { model: argument(modelOption), size: sizeOption, config: configOption },
   examples: [{ line: 'circuitscope model sites ./gpt2', about: 'names, shapes and what each site holds' }],
   run: async (options, io) => {
-    const model = await resolveModel(options.model, io, options.size ? { size: options.size } : {});
+    const model = await resolveModel(options.model, io, imageOptions(options, io));
     const all = siteTable(model.graph);
     const weights = model.graph.params.map(({ name, shape }) => ({ name, shape: [...shape] }));
     const document = {
