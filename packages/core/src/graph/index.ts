@@ -8,6 +8,7 @@ export * from './operations.ts';
 export * from './rewrite.ts';
 export * from './rotary-frequencies.ts';
 export { type SiteRow, siteTable } from './site-table.ts';
+export { sourceSide } from './source-side.ts';
 export * from './split-read.ts';
 export * from './stack-sites.ts';
 export * from './vector-jacobian.ts';

@@ -3,6 +3,7 @@ import { scoresBefore } from './attention-chain.ts';
 import type { Dim, Graph, GraphNode } from './graph.ts';
 import { makeNode } from './graph-builder.ts';
 import { reachOf } from './operations.ts';
+import { sourceSide } from './source-side.ts';
 
 /** A graph that computes new positions of texts whose earlier keys and values are given. */
 export interface GraphWithPast {
@@ -16,7 +17,8 @@ export interface GraphWithPast {
 
 /**
  * The same model for some more positions. `pos` counts new positions, `past` earlier ones, `keys` both; the mask
- * and the positions of keys are [batch, keys], buckets of distances [pos, keys]. Sites stay where they are, so that changes of keys and values come before they are joined.
+ * and the positions of keys are [batch, keys], buckets of distances [pos, keys]. Sites stay where they are, so that changes of
+ * keys and values come before they are joined. What an encoder gives does not grow, and stays as it is.
  *
  * @throws CircuitscopeError `no_cache` where a new position would change what earlier ones have computed
  */
@@ -31,6 +33,7 @@ export function withPast(graph: Graph): GraphWithPast {
     return id;
   };
   const overKeys = inputsOverKeys(graph);
+  const ofSource = sourceSide(graph.nodes.keys(), (id) => nodeAt(graph, id));
   const joins = new Map<number, number>();
   const join = (source: number): number => {
     const known = joins.get(source);
@@ -49,14 +52,18 @@ export function withPast(graph: Graph): GraphWithPast {
   for (const node of graph.nodes) {
     let from = node.in.map((input) => (input < 0 ? -1 : (ids.get(input) ?? -1)));
     let attrs = node.attrs;
-    if (node.op === 'scores') {
+    const keys = node.op === 'scores' || node.op === 'mix' ? (node.in[1] ?? -1) : -1;
+    if (ofSource.has(node.id) || ofSource.has(keys)) {
+      // The encoder reads both ways, and the decoder all of what it gives.
+    } else if (node.op === 'scores') {
+      if (attrs.causal !== true) throw looksAhead(node);
       const [q = -1, , mask = -1] = from;
-      from = [q, join(node.in[1] ?? -1), mask];
+      from = [q, join(keys), mask];
     } else if (node.op === 'mix') {
       const pattern = graph.nodes[node.in[0] ?? -1];
       const scores = pattern?.op === 'softmax' ? scoresBefore(pattern, (id) => graph.nodes[id]) : undefined;
       if (scores?.attrs.causal !== true) throw looksAhead(node);
-      from = [from[0] ?? -1, join(node.in[1] ?? -1)];
+      from = [from[0] ?? -1, join(keys)];
     } else if (node.op === 'input') {
       if (turnsByLengthInput(node))
         throw noCache('its rotary positions turn by the length of the text, which every new token changes');
@@ -65,13 +72,18 @@ export function withPast(graph: Graph): GraphWithPast {
     } else if (reachOf(node.op, attrs) !== 'pointwise') {
       throw looksAhead(node);
     }
-    if (node.op === 'scores' && attrs.causal !== true) throw looksAhead(node);
     const { op, params, sites, dtype } = node;
     ids.set(node.id, add(op, from, { params, attrs, sites, dtype }));
   }
   if (state.length === 0) throw noCache('it has no attention, so that nothing is left of earlier positions');
   for (const [name, id] of Object.entries(graph.inputs)) inputs[name] = ids.get(id) ?? -1;
   return { graph: { nodes, inputs, output: ids.get(graph.output) ?? -1, params: graph.params }, state };
+}
+
+function nodeAt(graph: Graph, id: number): GraphNode {
+  const node = graph.nodes[id];
+  if (!node) throw new CircuitscopeError('bad_graph', `The graph has no node ${id}.`, { at: String(id) });
+  return node;
 }
 
 /** Inputs that say something of each key, earlier ones included: their shapes when some keys are given. */
@@ -81,7 +93,8 @@ function inputsOverKeys(graph: Graph): ReadonlyMap<number, readonly Dim[]> {
   const placeOf = (op: GraphNode['op']): number | undefined => places[op as keyof typeof places];
   for (const { op, in: inputs } of graph.nodes) {
     const input = graph.nodes[inputs[placeOf(op) ?? -1] ?? -1];
-    if (input?.op === 'input') shapes.set(input.id, op === 'add_bias' ? ['pos', 'keys'] : ['batch', 'keys']);
+    if (input?.op === 'input' && !input.shape.includes('source'))
+      shapes.set(input.id, op === 'add_bias' ? ['pos', 'keys'] : ['batch', 'keys']);
   }
   for (const { op, in: inputs } of graph.nodes) {
     const shared = inputs.find((id, at) => shapes.has(id) && placeOf(op) !== at);

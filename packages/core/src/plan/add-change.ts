@@ -104,7 +104,7 @@ function addDirection(inputs: ChangeInputs, op: 'project_out' | 'steer' | 'clamp
     );
   }
   const unit = inputs.external([level, layout.dims[2]], 'f32', (context) => {
-    if (layout.pattern && context.prompt.grows) throw directionOverKeys(site);
+    if (growsKeys(layout, context)) throw directionOverKeys(site);
     const width = boundLayout(layout, context).dims[2];
     const rows = rowsOf(context, level);
     const data = new Float64Array(rows.length * width);
@@ -138,7 +138,7 @@ function addEdit(inputs: ChangeInputs, first: Exclude<SiteIntervention, { kind: 
   }
   const symbol = rewrite.fresh('copies');
   const resolve = (context: BindContext): ResolvedValue =>
-    resolveValue(source, boundLayout(layout, context), context, reachedBy(changes, context));
+    resolveValue(source, boundLayout(layout, context), context, reachedBy(layout, changes, context));
   const value = inputs.external(
     [symbol, ...dims],
     'f32',
@@ -157,8 +157,10 @@ function addEdit(inputs: ChangeInputs, first: Exclude<SiteIntervention, { kind: 
 }
 
 /** How many positions the changes reach at most. */
-function reachedBy(changes: Changes<SiteIntervention>, context: BindContext): number {
+function reachedBy(layout: SymbolicLayout, changes: Changes<SiteIntervention>, context: BindContext): number {
   if (!context.prompt.grows) return context.pos;
+  // The text of an encoder does not grow.
+  if (layout.dims[layout.pattern ? 1 : 0] === 'source') return 0;
   let reached = 0;
   for (const change of changes) {
     if (!change) continue;
@@ -171,6 +173,11 @@ function reachedBy(changes: Changes<SiteIntervention>, context: BindContext): nu
   return reached;
 }
 
+/** Whether queries may come to read keys that are not there yet; those of an encoder all are. */
+function growsKeys({ pattern, dims }: SymbolicLayout, { prompt }: BindContext): boolean {
+  return pattern && prompt.grows !== undefined && dims[2] !== 'source';
+}
+
 function refuseLooking(
   { layout, changes, level }: ChangeInputs,
   op: 'set' | 'add' | 'scale',
@@ -179,7 +186,7 @@ function refuseLooking(
   valueAt: (example: number, entry: number) => number,
   later: number,
 ): void {
-  if (!layout.pattern || !context.prompt.grows) return;
+  if (!growsKeys(layout, context)) return;
   for (const { variant, example } of rowsOf(context, level)) {
     const change = changes[variant];
     if (!change) continue;

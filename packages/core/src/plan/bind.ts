@@ -54,6 +54,8 @@ export interface BindContext {
   readonly artefacts: ReadonlyMap<Hash, Tensor>;
   /** Where earlier positions are given: how many of `pos` they are, and what is left of them, by input. */
   readonly past?: { readonly length: number; readonly state: ReadonlyMap<string, Floats> };
+  /** What an encoder gave to its decoder before, in the order of the program's outputs. */
+  readonly encoded?: readonly Floats[];
   /** What a run without changes gave at nodes that are given instead of computed. */
   readonly base?: ReadonlyMap<number, Floats>;
 }

@@ -342,7 +342,7 @@ test('positions that move with the end are fixed to the prompt', async () => {
     ],
   };
   expect(
-    fixPositions([...moving, write(undefined)], prompt).map(
+    fixPositions(model.graph, [...moving, write(undefined)], prompt).map(
       (change) => 'at' in change && 'at' in change.at && change.at.at,
     ),
   ).toEqual([

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { CircuitscopeError, canonicalJson, type Hash, type Plan } from '@circuitscope/schema';
-import { hashGraph, withPast } from '../graph/index.ts';
+import { type Graph, hashGraph, withPast } from '../graph/index.ts';
 import type { Floats, Tensor } from '../tensor/index.ts';
 import { type BindContext, checkPrompt, type Prompt } from './bind.ts';
 import { checkInputs } from './check-inputs.ts';
@@ -8,9 +8,11 @@ import { Collector } from './collect-results.ts';
 import { compile } from './compile.ts';
 import { countProducts } from './count-products.ts';
 import { editWeights } from './edit-weights.ts';
+import { encodedName } from './encoded-once.ts';
 import { requireFixed } from './fix-positions.ts';
 import { groupVariants } from './group-variants.ts';
 import { appendRows, type CacheOrigin, entriesOf, type KeyValueCache, requireOrigin } from './key-value-cache.ts';
+import { positionAxes } from './position-axes.ts';
 import { boundShape } from './program.ts';
 import type { Run } from './run.ts';
 import type { Engine, RunOptions } from './run-plan.ts';
@@ -23,7 +25,7 @@ import { sliceReadout } from './slice-readout.ts';
 export interface CachedRunner {
   /**
    * Runs the tokens that follow what the cache holds (null: nothing yet).
-   * @param chunk tokens [batch][n] and their mask; captures of the run are of these positions alone
+   * @param chunk of an encoder-decoder, what its decoder reads: tokens [batch][n] and their mask; captures of the run are of these positions alone
    * @throws CircuitscopeError `wrong_cache`, `looks_ahead`, and whatever a plan throws
    */
   extend(
@@ -36,6 +38,8 @@ export interface CachedRunner {
 export interface CachedRunnerOptions extends Pick<RunOptions, 'runs' | 'artefacts'> {
   /** How long the prompt is, padding included; `generated` positions come behind it. */
   readonly from: number;
+  /** What the encoder of an encoder-decoder reads. It runs once, with the first piece. */
+  readonly source?: Pick<Prompt, 'tokens' | 'mask'>;
 }
 
 /**
@@ -54,30 +58,32 @@ export function cachedRunner(engine: Engine, plan: Plan, options: CachedRunnerOp
     );
   }
   requireFixed(plan.interventions);
-  requirePieces(plan);
+  requirePieces(plan, engine.graph);
+  const { source } = options;
+  requireSource(engine.graph, source);
   const { graph, state } = withPast(engine.graph);
   const artefacts = options.artefacts ?? new Map<Hash, Tensor>();
   const runs = options.runs ?? new Map<string, Run>();
   const [group] = groupVariants(graph, [plan.interventions]);
   const edited = editWeights(graph, engine.weights, group?.weightEdits ?? [], artefacts);
-  const compiled = compile({
+  const request = {
     graph,
     variants: group?.changes ?? [[]],
     readouts: plan.readouts,
     renamedParams: edited.renamed,
     state,
-  });
+  };
+  const first = compile({ ...request, ...(source ? { encoded: 'keep' } : {}) });
+  let later = source ? null : first;
   const versions = versionsOf(engine);
   const origin: CacheOrigin = {
     plan: planHash(plan, options.from, runs),
     weights: engine.weights,
     versions,
     executor: engine.executor,
+    source: canonicalJson(source ?? null),
     runs: [...runs.values()],
   };
-  const shapes = new Map(
-    compiled.program.outputs.map(({ name, value }) => [name, compiled.program.values[value]?.shape ?? []]),
-  );
 
   return {
     async extend(cache, chunk, settings = {}) {
@@ -95,7 +101,11 @@ export function cachedRunner(engine: Engine, plan: Plan, options: CachedRunnerOp
       const added = chunk.mask ?? chunk.tokens.map((row) => row.map(() => 1));
       const tokens = chunk.tokens.map((row, example) => [...(cache?.tokens[example] ?? []), ...row]);
       const mask = added.map((row, example) => [...(cache?.mask[example] ?? []), ...row]);
-      const prompt: Prompt = { tokens, mask, grows: { from: options.from } };
+      const grows = { from: options.from };
+      const prompt: Prompt = source
+        ? { ...source, decoderTokens: tokens, decoderMask: mask, grows }
+        : { tokens, mask, grows };
+      const sizes = checkPrompt(prompt);
       checkInputs(graph, prompt);
       const past = new Map<string, Floats>(
         state.map(({ name }) => {
@@ -105,13 +115,15 @@ export function cachedRunner(engine: Engine, plan: Plan, options: CachedRunnerOp
       );
       const context: BindContext = {
         prompt,
-        batch,
-        pos: before + pos,
+        ...sizes,
         variants: [0],
         runs,
         artefacts,
         past: { length: before, state: past },
+        ...(cache ? { encoded: cache.encoded } : {}),
       };
+      later ??= cache ? compile({ ...request, encoded: 'give' }) : null;
+      const compiled = cache && later ? later : first;
       const binding = compiled.bind(context);
       const outputs = await engine.executor.execute(compiled.program, edited.weights, binding, settings);
 
@@ -120,13 +132,19 @@ export function cachedRunner(engine: Engine, plan: Plan, options: CachedRunnerOp
         [0],
         compiled,
         outputs,
-        new Map([...shapes].map(([name, shape]) => [name, boundShape(shape, binding.sizes)])),
+        new Map(
+          compiled.program.outputs.map(({ name, value }) => [
+            name,
+            boundShape(compiled.program.values[value]?.shape ?? [], binding.sizes),
+          ]),
+        ),
       );
       const whole: Run = {
         variants: null,
         batch,
         pos,
         mask: added,
+        ...(source ? { source: { pos: sizes.source ?? 0, mask: source.mask ?? null } } : {}),
         readouts: plan.readouts,
         results: results.finish(),
         multiplyAdds: countProducts(compiled.program, binding.sizes, edited.weights),
@@ -143,13 +161,33 @@ export function cachedRunner(engine: Engine, plan: Plan, options: CachedRunnerOp
           return [name, appendRows(cache?.state.get(name), rows, batch)] as const;
         }),
       );
-      return { run: { ...whole, results: sliced }, cache: { origin, tokens, mask, state: grown } };
+      const encoded = cache?.encoded ?? encodedOf(outputs);
+      return { run: { ...whole, results: sliced }, cache: { origin, tokens, mask, state: grown, encoded } };
     },
   };
 }
 
+/** What the first piece leaves of the encoder for later ones, in order. */
+function encodedOf(outputs: Awaited<ReturnType<Engine['executor']['execute']>>): Floats[] {
+  const found: Floats[] = [];
+  for (let data = outputs[encodedName(0)]; data; data = outputs[encodedName(found.length)]) {
+    if (data instanceof Int32Array) break;
+    found.push(data);
+  }
+  return found;
+}
+
+function requireSource(graph: Graph, source: CachedRunnerOptions['source']): void {
+  const wanted = graph.inputs.decoder_tokens !== undefined;
+  if (wanted === (source !== undefined)) return;
+  const sentence = wanted
+    ? 'This model has an encoder that reads a text of its own; give it as the source.'
+    : 'This model reads one text; it has no use for a source.';
+  throw new CircuitscopeError('bad_prompt', sentence, { at: 'source' });
+}
+
 /** Readouts that a piece of a text can give. */
-function requirePieces(plan: Plan): void {
+function requirePieces(plan: Plan, graph: Graph): void {
   const refuse = (what: string): never => {
     throw new CircuitscopeError('unsupported', `A run in pieces cannot give ${what}; run the whole text at once.`, {
       got: what,
@@ -166,6 +204,7 @@ function requirePieces(plan: Plan): void {
       case 'capture':
       case 'project':
         if (readout.at.at || readout.at.key) refuse(`${readout.at.site} at chosen positions`);
+        if (positionAxes(graph, readout.at.site).at === 'source') refuse(`${readout.at.site}, which is the encoder's`);
         break;
       case 'kl':
         refuse('a divergence from another run');

@@ -5,6 +5,7 @@ import { addGradients } from './add-gradients.ts';
 import { addReadout } from './add-readouts.ts';
 import { applyInterventions, type GraphIntervention, requireSite } from './apply-interventions.ts';
 import { type BindContext, type ExternalInput, graphInputs, positionSizes } from './bind.ts';
+import { encodedName, encodedNodes, giveEncoded } from './encoded-once.ts';
 import type { ReadoutNodes } from './final-read.ts';
 import { gatherEarly } from './gather-early.ts';
 import { addLatentReadout, type LatentReader } from './latent-readout.ts';
@@ -49,6 +50,8 @@ export interface CompileRequest {
   readonly dictionaries?: ReadonlyMap<Hash, LatentReader>;
   /** Values that re-enter the next run; what is new of them becomes an output of that name. */
   readonly state?: GraphWithPast['state'];
+  /** Of an encoder-decoder: what its decoder reads of the encoder becomes outputs, or is given instead of computed. */
+  readonly encoded?: 'keep' | 'give';
 }
 
 export function compile(request: CompileRequest): Compiled {
@@ -94,9 +97,17 @@ export function compile(request: CompileRequest): Compiled {
     );
   }
 
+  const encoded = request.encoded ? encodedNodes(rewrite, outputs) : [];
+  if (request.encoded === 'keep') outputs.push(...encoded.map((node, at) => ({ name: encodedName(at), node })));
   const given = request.fromBase ? giveUnchanged(rewrite, outputs, applied.changed, renamedParams) : [];
   const targets = gradients?.targets ?? 1;
-  const makers = [...applied.externals, ...read.flatMap((one) => one.externals), ...(gradients?.externals ?? [])];
+  const ofEncoder = request.encoded === 'give' ? giveEncoded(rewrite, encoded) : [];
+  const makers = [
+    ...applied.externals,
+    ...ofEncoder,
+    ...read.flatMap((one) => one.externals),
+    ...(gradients?.externals ?? []),
+  ];
   // A backward reads the values that its forward had, at every position.
   if (!gradients) makers.push(...gatherEarly(rewrite, outputs, makers));
   const { program, inputs } = lower(rewrite, outputs, {

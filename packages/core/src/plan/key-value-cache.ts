@@ -11,6 +11,8 @@ export interface CacheOrigin {
   /** Versions of weights that change, in order. */
   readonly versions: readonly number[];
   readonly executor: Engine['executor'];
+  /** What the encoder of an encoder-decoder reads, with its mask. */
+  readonly source: string;
   /** Runs that values are taken from. */
   readonly runs: readonly Run[];
 }
@@ -23,6 +25,8 @@ export interface KeyValueCache {
   readonly mask: readonly (readonly number[])[];
   /** By name of the program's input, [batch, pos, heads, width]. */
   readonly state: ReadonlyMap<string, GrowingRows>;
+  /** What the decoder reads of its encoder; none in models of one stack. */
+  readonly encoded: readonly Floats[];
 }
 
 /** Rows [batch][length of entries], behind one another in one buffer that may be longer. */
@@ -64,6 +68,7 @@ export function requireOrigin(cache: KeyValueCache, want: CacheOrigin): void {
     ['another plan', got.plan === want.plan],
     ['another model', got.weights === want.weights],
     ['weights that have changed since', got.versions.join() === want.versions.join()],
+    ['another text of the encoder', got.source === want.source],
     ['another executor', got.executor === want.executor],
     ['other runs to take values from', sameList(got.runs, want.runs)],
   ];

@@ -1,8 +1,8 @@
 import { CircuitscopeError, type Intervention, type Plan } from '@circuitscope/schema';
-import type { DecoderSpec } from '../architectures/index.ts';
 import { changesWithLength } from '../graph/index.ts';
 import {
   type CachedRunner,
+  type CachedRunnerOptions,
   cachedRunner,
   type Engine,
   fixPositions,
@@ -35,8 +35,16 @@ export interface GenerateOptions extends Pick<RunOptions, 'signal' | 'threads' |
    * positions turn by the length of the text. The tokens are the same.
    */
   readonly cache?: boolean;
+  /** What the encoder of an encoder-decoder reads, a text for each prompt of its decoder; shorter ones are padded. */
+  readonly source?: readonly (readonly number[])[];
   /** A prompt is read in pieces of at most so many tokens, which bounds memory. */
   readonly piece?: number;
+}
+
+/** What generation must know of a model: how many tokens it tells apart, and how long a text may be, if there is a limit. */
+export interface GrowthLimits {
+  readonly vocab: number;
+  readonly context?: number;
 }
 
 /** What one readout can sort; a larger vocabulary is drawn from its largest logits alone. */
@@ -52,7 +60,7 @@ const PIECE = 512;
  */
 export async function* generate(
   engine: Engine,
-  spec: Pick<DecoderSpec, 'context' | 'vocab'>,
+  spec: GrowthLimits,
   ids: readonly number[],
   options: GenerateOptions,
 ): AsyncGenerator<number, void, undefined> {
@@ -70,7 +78,7 @@ export async function* generate(
  */
 export async function* generateTogether(
   engine: Engine,
-  spec: Pick<DecoderSpec, 'context' | 'vocab'>,
+  spec: GrowthLimits,
   prompts: readonly (readonly number[])[],
   options: GenerateOptions,
 ): AsyncGenerator<(number | null)[], void, undefined> {
@@ -84,14 +92,16 @@ export async function* generateTogether(
     ...ids.map(value),
   ];
   const prompt = { tokens: prompts.map((ids) => pad(ids, (id) => id)), mask: prompts.map((ids) => pad(ids, () => 1)) };
-  const interventions = fixPositions(options.interventions ?? [], prompt);
+  const source = options.source ? padSource(options.source, prompts.length) : undefined;
+  const interventions = fixPositions(engine.graph, options.interventions ?? [], textFrom(prompt, source));
   const plan = makePlan(engine.graph, { interventions, readouts: [{ kind: 'topK', at: { kind: 'last' }, k }] });
   const read =
     options.cache === false || changesWithLength(engine.graph)
-      ? reader(engine, plan, spec, options)
-      : cachedReader(engine, plan, from, options);
+      ? reader(engine, plan, spec, source, options)
+      : cachedReader(engine, plan, { from, ...(source ? { source } : {}) }, options);
   const draws = prompts.map((_, text) => new Rng(seed, text === 0 ? 'generate' : `generate ${text}`));
-  const room = prompts.map(({ length }) => spec.context - length);
+  const { context = Number.POSITIVE_INFINITY } = spec;
+  const room = prompts.map(({ length }) => context - length);
   let added: Piece = prompt;
   for (let step = 0; step < steps && room.some((left) => left > 0); step++) {
     const top = await read(added);
@@ -111,13 +121,41 @@ export async function* generateTogether(
 
 type Piece = Required<Pick<Prompt, 'tokens' | 'mask'>>;
 
+/** What is read by both sides of an encoder-decoder, or by a decoder alone. */
+function textFrom({ tokens, mask }: Piece, source: Piece | undefined): Prompt {
+  return source ? { ...source, decoderTokens: tokens, decoderMask: mask } : { tokens, mask };
+}
+
+/** Texts of an encoder side by side. Padding stands behind them and is masked. */
+function padSource(texts: readonly (readonly number[])[], count: number): Piece {
+  if (texts.length !== count || texts.some(({ length }) => length === 0)) {
+    throw new CircuitscopeError(
+      'bad_prompt',
+      'The encoder reads one text for each text that is generated, of at least one token.',
+      { at: 'source', expected: String(count), got: String(texts.length) },
+    );
+  }
+  const longest = Math.max(...texts.map(({ length }) => length));
+  const pad = (ids: readonly number[]): number[] => [...ids, ...new Array<number>(longest - ids.length).fill(0)];
+  return { tokens: texts.map(pad), mask: texts.map((ids) => pad(ids.map(() => 1))) };
+}
+
 /** Reads what a text gets and gives the candidates for what follows. */
 type Reader = (added: Piece) => Promise<Extract<ReadoutResult, { kind: 'topK' }>>;
 
 /** Each token is one pass over itself alone, beside the keys and values of all before it. */
-function cachedReader(engine: Engine, plan: Plan, from: number, options: GenerateOptions): Reader {
+function cachedReader(
+  engine: Engine,
+  plan: Plan,
+  text: Pick<CachedRunnerOptions, 'from' | 'source'>,
+  options: GenerateOptions,
+): Reader {
   const { runs, artefacts } = options;
-  const runner = cachedRunner(engine, plan, { from, ...(runs ? { runs } : {}), ...(artefacts ? { artefacts } : {}) });
+  const runner = cachedRunner(engine, plan, {
+    ...text,
+    ...(runs ? { runs } : {}),
+    ...(artefacts ? { artefacts } : {}),
+  });
   let cache: KeyValueCache | null = null;
   return async ({ tokens, mask }) => {
     const length = tokens[0]?.length ?? 0;
@@ -140,7 +178,8 @@ type Extended = Awaited<ReturnType<CachedRunner['extend']>>;
 function reader(
   engine: Engine,
   plan: Plan,
-  { context }: Pick<DecoderSpec, 'context'>,
+  { context = Number.POSITIVE_INFINITY }: GrowthLimits,
+  source: Piece | undefined,
   options: GenerateOptions,
 ): Reader {
   let text: Piece | null = null;
@@ -158,7 +197,7 @@ function reader(
         : Math.min(2 ** Math.ceil(Math.log2(Math.max(length, 8))), Math.max(context, length));
     const padding = new Array<number>(full - length).fill(0);
     const pad = (rows: Piece['tokens']) => rows.map((row) => [...row, ...padding]);
-    const prompt: Prompt = { tokens: pad(text.tokens), mask: pad(text.mask), grows: { from } };
+    const prompt = { ...textFrom({ tokens: pad(text.tokens), mask: pad(text.mask) }, source), grows: { from } };
     return candidates(await runPlan(engine, plan, prompt, options));
   };
 }
@@ -202,7 +241,7 @@ function nucleus(weights: readonly number[], share: number): readonly number[] {
 }
 
 function checkOptions(
-  { context }: Pick<DecoderSpec, 'context'>,
+  { context = Number.POSITIVE_INFINITY }: GrowthLimits,
   ids: readonly number[],
   options: GenerateOptions,
 ): void {
