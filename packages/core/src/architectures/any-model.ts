@@ -20,6 +20,10 @@ export function isDecoder(model: AnyModel): model is Model {
   return model.spec.kind === 'decoder';
 }
 
+export function isEncoderDecoder(model: AnyModel): model is EncoderDecoderModel {
+  return model.spec.kind === 'encoder_decoder';
+}
+
 /**
  * For acts that only decoders have: texts that grow, tasks over the next token, folded views.
  * @throws CircuitscopeError `unsupported_architecture` for every other kind

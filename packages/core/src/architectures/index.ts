@@ -1,4 +1,4 @@
-export { type AnyModel, isDecoder, type ModelKind, requireDecoder } from './any-model.ts';
+export { type AnyModel, isDecoder, isEncoderDecoder, type ModelKind, requireDecoder } from './any-model.ts';
 export { buildConvnet } from './build-convnet.ts';
 export { convertCheckpoint } from './convert-checkpoint.ts';
 export {

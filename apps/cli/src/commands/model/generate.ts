@@ -1,6 +1,12 @@
 import { readFileSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { endTokens } from '@circuitscope/core/architectures';
+import {
+  type EncoderDecoderModel,
+  endTokens,
+  isEncoderDecoder,
+  type Model,
+  requireDecoder,
+} from '@circuitscope/core/architectures';
 import { requirePlanOf } from '@circuitscope/core/plan';
 import {
   generateTogether,
@@ -15,19 +21,20 @@ import { command } from '../../command.ts';
 import type { Io } from '../../io.ts';
 import { flag, integer, real, shared, text, withDefault } from '../../options/index.ts';
 import { print, progress } from '../../output/index.ts';
-import { modelOption, resolveDecoder } from '../../resolve-model.ts';
-import { bos, bosUsed, promptFrom, tokenizer, tokenizerFor, tokens } from './prompt-options.ts';
+import { modelOption, resolveModel } from '../../resolve-model.ts';
+import { bos, bosUsed, promptFrom, promptParts, tokenizer, tokenizerFor, tokens } from './prompt-options.ts';
 import { readPlan } from './read-plan.ts';
 
 export const generate = command({
   summary: 'continue a text, token by token',
   details:
-    'Keys and values of earlier tokens are kept, so a new token costs one pass over itself; --no-cache runs the whole text for each, to the same bits. Generation ends after --steps tokens, at the token that ends a text, or where the context is full. The text goes to stdout byte for byte as it is drawn; with --tokens and no tokenizer, ids do.\n\nSeveral texts, those of --prompts and --count samples of each, run side by side: shorter ones are padded, and each gets the tokens that it gets alone. They are printed when all have ended, each behind a line that names it. Changes of a --plan act on every token, as far as their scopes say.',
+    'Keys and values of earlier tokens are kept, so a new token costs one pass over itself; --no-cache runs the whole text for each, to the same bits. Generation ends after --steps tokens, at the token that ends a text, or where the context is full. The text goes to stdout byte for byte as it is drawn; with --tokens and no tokenizer, ids do.\n\nSeveral texts, those of --prompts and --count samples of each, run side by side: shorter ones are padded, and each gets the tokens that it gets alone. They are printed when all have ended, each behind a line that names it. Changes of a --plan act on every token, as far as their scopes say.\n\nAn encoder-decoder (T5) reads the prompt with its encoder, once, and writes its answer with its decoder, which begins with the token of its config or with --decoder-tokens; only the answer is written.',
   options: {
     model: modelOption,
     prompt: text('TEXT', 'text to continue (default: the beginning of a text)'),
     prompts: text('FILE', 'several texts: a line each, or .jsonl with {"prompt": TEXT} a line'),
     tokens,
+    decoderTokens: promptParts.decoderTokens,
     count: withDefault(integer('N', 'samples of each text, with draws of their own', { min: 1, max: 4096 }), 1),
     plan: text('FILE.json', 'a plan whose interventions change the model while it writes'),
     steps: withDefault(integer('N', 'how many tokens to add, at most', { max: 1 << 20 }), 64),
@@ -55,7 +62,7 @@ export const generate = command({
     },
   ],
   run: async (options, io) => {
-    const model = await resolveDecoder(options.model, io);
+    const model = await resolveWriter(options.model, io);
     const ways = [options.prompt, options.prompts, options.tokens].filter((one) => one !== undefined);
     if (ways.length > 1)
       throw new CircuitscopeError('bad_option', 'Give one of --prompt, --prompts and --tokens.', { at: '--prompt' });
@@ -69,14 +76,20 @@ export const generate = command({
       options.tokens === undefined
         ? texts.map((one) => readPrompt(reader, one))
         : promptFrom({ ...options, text: undefined }, model, options.model, io).tokens;
-    const prompts = rows.flatMap((ids) => Array.from({ length: options.count }, () => ids));
+    const sampled = (of: readonly (readonly number[])[]) =>
+      of.flatMap((ids) => Array.from({ length: options.count }, () => ids));
+    const begun = decoderTexts(model, rows.length, options.decoderTokens);
+    const read = sampled(rows);
+    const prompts = begun ? sampled(begun) : read;
+    // Of an encoder-decoder, all that is written is what comes behind the token that begins.
+    const shown = begun ? prompts.map((ids) => ids.slice(1)) : prompts;
     const plan = options.plan === undefined ? null : readPlan(resolve(io.cwd, options.plan));
     const engine = await chooseEngine(model, io);
     if (plan) requirePlanOf(engine.graph, plan);
 
     const added: number[][] = prompts.map(() => []);
     const alone = prompts.length === 1 && !options.json;
-    const writer = textWriter(vocabulary, prompts[0] ?? [], (piece) => io.stdout.write(piece));
+    const writer = textWriter(vocabulary, shown[0] ?? [], (piece) => io.stdout.write(piece));
     const { steps, temperature, seed, topK, topP, threads, noCache } = options;
     const settings = {
       steps,
@@ -86,6 +99,7 @@ export const generate = command({
       stop: endTokens(model),
       cache: !noCache,
       interventions: plan?.interventions ?? [],
+      ...(begun ? { source: read } : {}),
       ...(topK ? { topK } : {}),
       ...(topP ? { topP } : {}),
       ...(threads ? { threads } : {}),
@@ -108,9 +122,10 @@ export const generate = command({
     const samples = prompts.map((ids, at) => ({
       prompt: Math.floor(at / options.count),
       sample: at % options.count,
-      ids: [...ids],
+      ids: [...(begun ? (read[at] ?? []) : ids)],
+      ...(begun ? { decoderPrompt: [...ids] } : {}),
       tokens: added[at] ?? [],
-      text: vocabulary ? vocabulary.decode([...ids, ...(added[at] ?? [])]) : null,
+      text: vocabulary ? vocabulary.decode([...(shown[at] ?? []), ...(added[at] ?? [])]) : null,
     }));
     const [first] = samples;
     const document = {
@@ -122,6 +137,7 @@ export const generate = command({
       settings: { steps, temperature, seed, topK: topK ?? null, topP: topP ?? null },
       interventions: plan?.interventions ?? [],
       prompt: first?.ids ?? [],
+      ...(begun ? { decoderPrompt: first?.decoderPrompt ?? [] } : {}),
       tokens: first?.tokens ?? [],
       text: first?.text ?? null,
       samples,
@@ -177,6 +193,31 @@ function promptOf(line: string, given: string, at: number): string {
     at: place,
     expected: '{"prompt": TEXT}',
   });
+}
+
+/** A decoder, or an encoder-decoder: whatever writes a text token by token. */
+async function resolveWriter(given: string, io: Io): Promise<Model | EncoderDecoderModel> {
+  const model = await resolveModel(given, io);
+  return isEncoderDecoder(model) ? model : requireDecoder(model);
+}
+
+/** What an encoder-decoder's decoder begins with, for each text of its encoder; null for a decoder alone. */
+function decoderTexts(
+  model: Model | EncoderDecoderModel,
+  count: number,
+  given: readonly (readonly number[])[] | undefined,
+): readonly (readonly number[])[] | null {
+  const refuse = (sentence: string): never => {
+    throw new CircuitscopeError('bad_option', sentence, { at: '--decoder-tokens' });
+  };
+  if (!isEncoderDecoder(model))
+    return given ? refuse(`${model.name} reads one text; leave --decoder-tokens out.`) : null;
+  const { start, vocab } = model.spec;
+  const rows = given ?? [[start]];
+  if (rows.length !== 1 && rows.length !== count) refuse(`--decoder-tokens must be one example, or ${count}.`);
+  const bad = rows.flat().find((id) => id >= vocab);
+  if (bad !== undefined) refuse(`The token ${bad} of --decoder-tokens is not in the vocabulary of ${vocab} tokens.`);
+  return Array.from({ length: count }, (_, at) => rows[at] ?? rows[0] ?? []);
 }
 
 /**

@@ -341,6 +341,41 @@ describe.skipIf(!sharedFolder)(`model${sharedFolder ? '' : ` (skipped: ${without
     expect((await circuitscope([...line, '--prompts', lines])).stderr).toMatch(/prompts\.txt\.jsonl, line 1 is not/);
   });
 
+  test('an encoder-decoder writes what its decoder says, from its start token or from what is given', async () => {
+    const line = [
+      'model',
+      'generate',
+      '--model',
+      sharedPath('golden/models', 't5'),
+      '--tokens',
+      '[[5,9,1]]',
+      '--steps',
+      '5',
+    ];
+    const { stdout } = await circuitscope([...line, '--json']);
+    const document = JSON.parse(stdout);
+    expect(document).toMatchObject({ prompt: [5, 9, 1], decoderPrompt: [0], text: null });
+    expect(document.tokens.length).toBeGreaterThan(0);
+    const [first] = document.tokens;
+    expect((await circuitscope([...line, '--no-cache'])).stdout).toBe(document.tokens.join(' '));
+    const later = await circuitscope([...line, '--decoder-tokens', `[[0,${first}]]`]);
+    expect(
+      later.stdout
+        .split(' ')
+        .slice(0, document.tokens.length - 1)
+        .join(' '),
+    ).toBe(document.tokens.slice(1).join(' '));
+    for (const [words, sentence] of [
+      [[...line, '--decoder-tokens', '[[0],[1]]'], /one example/],
+      [['model', 'generate', '--model', gpt2, '--tokens', '[[1]]', '--decoder-tokens', '[[0]]'], /reads one text/],
+      [['model', 'generate', '--model', sharedPath('golden/models', 'bert'), '--tokens', '[[1]]'], /is an encoder/],
+    ] as const) {
+      const { code, stderr } = await circuitscope([...words]);
+      expect([code, stderr.match(/\n/g)?.length]).toEqual([1, 1]);
+      expect(stderr).toMatch(sentence);
+    }
+  });
+
   test('generate refuses two ways at once, a missing tokenizer and a bad temperature', async () => {
     const generate = (...words: string[]) => circuitscope(['model', 'generate', '--model', gpt2, ...words]);
     for (const words of [
