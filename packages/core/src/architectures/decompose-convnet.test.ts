@@ -74,3 +74,22 @@ test('behind a ReLU the stream is no sum of units, and the decomposition says so
     exactSum: false,
   });
 });
+
+test('channels of branches stand side by side, each still one unit’s; a sum among them is not', () => {
+  const join = (path: string, last: ConvnetLayer): ConvnetLayer[] => [
+    conv(`${path}.stem`, 2),
+    {
+      kind: 'concat',
+      path,
+      branches: [[conv(`${path}.a`, 3), { kind: 'clip', path: `${path}.clip`, low: 0, high: 6 }], [last]],
+    },
+    conv(`${path}.reader`, 2),
+  ];
+  const sum: ConvnetLayer = { kind: 'residual', path: 'add', body: [conv('two.b', 2)], shortcut: [], relu: false };
+  const layers = [...join('one', conv('one.b', 4)), ...join('two', sum)];
+  const { readers } = decomposeConvnet(buildConvnet({ image: [1, 4, 4], layers }));
+  expect(readers.filter(({ reader }) => reader.endsWith('.reader'))).toEqual([
+    { reader: 'one.reader', writers: ['one'], exactSum: true },
+    { reader: 'two.reader', writers: ['two'], exactSum: false },
+  ]);
+});

@@ -51,9 +51,13 @@ export function decomposeConvnet(graph: Graph): ConvnetDecomposition {
   };
 }
 
-/** The images, or a convolution behind which every step keeps channels apart: a norm, a ReLU of its own, a pool. */
+/**
+ * The images, or a convolution behind which every step keeps channels apart: a norm, a ReLU of its own, a pool; or such ones
+ * side by side, where each channel is still one unit's.
+ */
 function isUnitOutput(term: GraphNode, node: (id: number) => GraphNode): boolean {
   if (term.op === 'input' || term.op === 'conv2d') return true;
-  const alone = ['channel_affine', 'activation', 'max_pool2d', 'avg_pool2d'];
+  if (term.op === 'concat_channels') return term.in.every((id) => isUnitOutput(node(id), node));
+  const alone = ['channel_affine', 'activation', 'clip', 'max_pool2d', 'avg_pool2d'];
   return alone.includes(term.op) && isUnitOutput(node(term.in[0] ?? -1), node);
 }

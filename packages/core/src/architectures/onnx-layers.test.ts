@@ -8,6 +8,7 @@ import {
   type Bytes,
   integer,
   ints,
+  message,
   node,
   onnxFile,
   raw,
@@ -138,6 +139,26 @@ describe('onnxConvnet', () => {
     }
   });
 
+  test('weights under a second name, by Identity, are those of the first; Dropout passes unless it trains', async () => {
+    const images = { shape: [1, 1, 2, 2], data: Float32Array.of(1, -2, 3, -4) };
+    const expected = [...(await logits(open(smallNet), images)).data];
+    const again = [
+      node('Identity', ['fc.weight'], ['again']),
+      node('Identity', ['again'], ['and again']),
+      node('Dropout', ['r', '', 'training'], ['d']),
+      node('Flatten', ['d'], ['f']),
+    ];
+    const dropping = (training: number) => [
+      ...withParts({
+        2: again.flat(),
+        3: node('Gemm', ['f', 'and again', 'fc.bias'], ['logits'], integer('transB', 1)),
+      }),
+      tensor('training', [], message(9, [training]), 9),
+    ];
+    expect([...(await logits(open(dropping(0)), images)).data]).toEqual(expected);
+    expect(codeOf(dropping(1))).toMatch(/Dropout d: it drops values/);
+  });
+
   test('padding so that the size is divided by the stride, one more at the end or at the start', async () => {
     const net = (rule: string): ConvnetModel =>
       open([
@@ -157,7 +178,9 @@ describe('onnxConvnet', () => {
   });
 
   test('what is not computed is refused by the operation’s name', () => {
-    expect(codeOf(withParts({ 1: node('Sigmoid', ['c'], ['r']) }))).toMatch(/unsupported_architecture.*Sigmoid/);
+    expect(codeOf(withParts({ 1: node('Sigmoid', ['c'], ['r']) }))).toMatch(
+      /unsupported_architecture: .*\.onnx: Sigmoid r: the operation is not computed here/,
+    );
     expect(codeOf(withParts({ 1: node('Add', ['c', 'c'], ['r']) }))).toMatch(/Add/);
     expect(codeOf(withParts({ 1: node('Clip', ['c', 'images'], ['r']) }))).toMatch(/no single number|do not meet/);
     const conv = (...attributes: Bytes[]) =>
@@ -167,6 +190,8 @@ describe('onnxConvnet', () => {
     expect(conv(ints('kernel_shape', [3, 3]))).toMatch(/window/);
     expect(conv(ints('strides', [1]))).toMatch(/two sizes/);
     expect(conv(integer('new_attribute', 1))).toMatch(/new_attribute/);
+    const pool = node('MaxPool', ['c'], ['r'], ints('kernel_shape', [2, 2]), ints('pads', [0, 0, 0, 2]));
+    expect(codeOf(withParts({ 1: pool }))).toMatch(/MaxPool r: it pads more than half a window/);
     expect(codeOf(withParts({ 2: node('Flatten', ['r'], ['f'], integer('axis', 2)) }))).toMatch(/axis/);
     expect(codeOf(withParts({ 7: value(11, 'images', [1, 1, 0, 2]) }))).toMatch(/no image of fixed size/);
     expect(codeOf(withParts({ 3: node('Gemm', ['f', 'r'], ['logits']) }))).toMatch(/no weight|one sum/);

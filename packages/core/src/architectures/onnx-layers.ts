@@ -40,12 +40,14 @@ class Layers {
   readonly #net: OnnxNet;
   readonly #readers = new Map<string, OnnxNode[]>();
   readonly #visited = new Set<OnnxNode>();
+  /** Further names of initialisers: exporters write weights of equal bytes once, and Identity for the others. */
+  readonly #aliases = new Map<string, string>();
 
   constructor(checkpoint: Checkpoint, net: OnnxNet) {
     this.#checkpoint = checkpoint;
     this.#net = net;
     for (const node of net.nodes) {
-      if (node.op === 'Constant') continue;
+      if (this.#isStored(node)) continue;
       for (const name of new Set(node.inputs)) this.#readers.set(name, [...(this.#readers.get(name) ?? []), node]);
     }
   }
@@ -65,8 +67,8 @@ class Layers {
     const missing = this.#net.outputs.find((name) => !made.has(name));
     if (!this.#net.outputs.includes(end) || missing !== undefined)
       throw this.#bad('outputs', 'the chain does not lead to its output', missing ?? this.#net.outputs.join(', '), end);
-    const unused = this.#net.nodes.filter(({ op }) => op !== 'Constant').length - this.#visited.size;
-    if (unused > 0) throw this.#bad('nodes', 'it has nodes that the chain does not reach', '0', `${unused}`);
+    const unused = this.#net.nodes.find((node) => !this.#isStored(node) && !this.#visited.has(node));
+    if (unused) throw this.#bad(unused, 'the chain does not reach it', 'nodes between input and output', 'another');
     return { image: [channels, height, width], layers };
   }
 
@@ -131,7 +133,7 @@ class Layers {
     this.#only(node, {});
     const [one, two] = branches;
     if (branches.length !== 2 || !one || !two || one === two)
-      throw this.#bad(node.op, 'it adds no two branches', 'Add of two branches', node.inputs.join(', '));
+      throw this.#bad(node, 'it adds no two branches', 'Add of two branches', node.inputs.join(', '));
     const [body, shortcut] = one.length >= two.length ? [one, two] : [two, one];
     const after = this.#readers.get(end) ?? [];
     const relu = after.length === 1 && after[0]?.op === 'Relu' && !this.#net.outputs.includes(end);
@@ -142,16 +144,29 @@ class Layers {
     return { layer: { kind: 'residual', path, body, shortcut, relu }, end };
   }
 
+  /** Whether a node gives stored numbers and computes nothing. */
+  #isStored({ op, inputs, outputs }: OnnxNode): boolean {
+    if (op === 'Constant') return true;
+    const [of = ''] = inputs;
+    if (op !== 'Identity' || !this.#stored(of)) return false;
+    this.#aliases.set(outputs[0] ?? '', this.#aliases.get(of) ?? of);
+    return true;
+  }
+
+  #stored(name: string): StoredTensor | undefined {
+    return this.#checkpoint.tensors.get(name) ?? this.#checkpoint.tensors.get(this.#aliases.get(name) ?? '');
+  }
+
   /** Each node once: a value that leads back to itself would never end. */
   #visit(node: OnnxNode): void {
-    if (this.#visited.has(node)) throw this.#bad(node.op, 'the chain leads back to itself', 'no cycles', pathOf(node));
+    if (this.#visited.has(node)) throw this.#bad(node, 'the chain leads back to itself', 'no cycles', pathOf(node));
     this.#visited.add(node);
   }
 
   #layer(node: OnnxNode, before: ConvnetLayer | undefined): ConvnetLayer | null {
     const { op } = node;
     if (node.outputs.length !== 1 && !['Dropout', 'BatchNormalization', 'MaxPool'].includes(op))
-      throw this.#bad(op, 'it gives several values', 'one', `${node.outputs.length}`);
+      throw this.#bad(node, 'it gives several values', 'one', `${node.outputs.length}`);
     switch (op) {
       case 'Conv':
         return this.#conv(node);
@@ -183,7 +198,8 @@ class Layers {
         this.#only(node, { axes: 'any', keepdims: [0, 1], noop_with_empty_axes: [0] });
         const axes = node.inputs[1] ? this.#integers(node.inputs[1]) : list(node, 'axes');
         const sorted = axes?.map((axis) => (axis < 0 ? axis + 4 : axis)).sort();
-        if (String(sorted) !== '2,3') throw this.#bad(op, 'it means over other axes', 'height and width', String(axes));
+        if (String(sorted) !== '2,3')
+          throw this.#bad(node, 'it means over other axes', 'height and width', String(axes));
         return { kind: 'global_pool', path: pathOf(node) };
       }
       case 'Flatten':
@@ -193,7 +209,7 @@ class Layers {
         this.#only(node, { allowzero: [0] });
         const shape = node.inputs[1] ? this.#integers(node.inputs[1]) : [];
         if (shape.length !== 2)
-          throw this.#bad(op, 'it makes another shape', '[batch, features]', `[${shape.join(', ')}]`);
+          throw this.#bad(node, 'it makes another shape', '[batch, features]', `[${shape.join(', ')}]`);
         return null;
       }
       case 'Gemm': {
@@ -212,13 +228,18 @@ class Layers {
         };
       }
       case 'Identity':
-      case 'Dropout':
         return null;
+      case 'Dropout': {
+        const training = node.inputs[2];
+        if (training && this.#scalar(training) !== 0)
+          throw this.#bad(node, 'it drops values, as in training', 'a training_mode that is false', 'true');
+        return null;
+      }
       case 'Softmax':
         if (this.#net.outputs.includes(node.outputs[0] ?? '') && before?.kind === 'linear') return null;
-        throw this.#bad(op, 'it stands inside the net', 'at the end', 'elsewhere');
+        throw this.#bad(node, 'it stands inside the net', 'at the end', 'elsewhere');
       default:
-        throw this.#bad(op, 'the operation is not computed here', known, op);
+        throw this.#bad(node, 'the operation is not computed here', known, op);
     }
   }
 
@@ -235,11 +256,11 @@ class Layers {
     const { shape } = this.tensors.get(`${path}.weight`) ?? { shape: [] };
     const [out = 0, , down = 0, across = 0] = shape;
     if (shape.length !== 4)
-      throw this.#bad('Conv', 'it is not two-dimensional', '[out, in, height, width]', `[${shape.join(', ')}]`);
+      throw this.#bad(node, 'it is not two-dimensional', '[out, in, height, width]', `[${shape.join(', ')}]`);
     const window: Pair = [down, across];
     if (list(node, 'kernel_shape') && String(list(node, 'kernel_shape')) !== String(window))
       throw this.#bad(
-        'Conv',
+        node,
         'its window is not that of its weights',
         String(window),
         String(list(node, 'kernel_shape')),
@@ -280,9 +301,12 @@ class Layers {
       this.#padding(node),
       this.#pair(node, 'dilations'),
     ];
+    const half = window.map((size) => Math.floor(size / 2));
+    if (typeof padding !== 'string' && padding.some((side, at) => side > (half[at % 2] ?? 0)))
+      throw this.#bad(node, 'it pads more than half a window', `at most ${half}`, String(padding));
     const [path, ceil] = [pathOf(node), number(node, 'ceil_mode', 0) === 1];
     if (!average) return { kind: 'max_pool', path, window, stride, padding, dilation, ceil };
-    if (String(dilation) !== '1,1') throw this.#bad(node.op, 'it is dilated', '1,1', String(dilation));
+    if (String(dilation) !== '1,1') throw this.#bad(node, 'it is dilated', '1,1', String(dilation));
     return {
       kind: 'avg_pool',
       path,
@@ -301,8 +325,8 @@ class Layers {
     parts.slice(0, most).forEach((part, i) => {
       const name = node.inputs[i + 1];
       if (name === undefined || name === '') return;
-      const tensor = this.#checkpoint.tensors.get(name);
-      if (!tensor) throw this.#bad(node.op, `its input ${name} is no weight`, 'an initialiser', 'a computed value');
+      const tensor = this.#stored(name);
+      if (!tensor) throw this.#bad(node, `its input ${name} is no weight`, 'an initialiser', 'a computed value');
       this.tensors.set(`${path}.${part}`, { ...tensor, name: `${path}.${part}` });
     });
     return path;
@@ -313,7 +337,7 @@ class Layers {
       const values = Object.hasOwn(allowed, key) ? allowed[key] : undefined;
       if (values === 'any' || (values && !Array.isArray(value) && values.some((each) => each === value))) continue;
       throw this.#bad(
-        node.op,
+        node,
         `its ${key} is not computed here`,
         values ? values.join(' or ') : 'without it',
         String(value).slice(0, 40),
@@ -325,7 +349,7 @@ class Layers {
     const values = list(node, key) ?? [1, 1];
     const [down = 0, across = 0] = values;
     if (values.length === 2 && down > 0 && across > 0) return [down, across];
-    throw this.#bad(node.op, `its ${key} are not two sizes`, 'two', String(values));
+    throw this.#bad(node, `its ${key} are not two sizes`, 'two', String(values));
   }
 
   #padding(node: OnnxNode): Padding {
@@ -334,16 +358,16 @@ class Layers {
     if (auto === 'SAME_LOWER') return 'same_lower';
     if (auto === 'VALID') return [0, 0];
     if (auto !== 'NOTSET' && auto !== '')
-      throw this.#bad(node.op, 'its auto_pad is unknown', 'NOTSET, VALID, SAME_UPPER or SAME_LOWER', String(auto));
+      throw this.#bad(node, 'its auto_pad is unknown', 'NOTSET, VALID, SAME_UPPER or SAME_LOWER', String(auto));
     const pads = list(node, 'pads') ?? [0, 0, 0, 0];
     const [top = 0, left = 0, bottom = 0, right = 0] = pads;
     if (pads.length !== 4 || pads.some((side) => side < 0))
-      throw this.#bad(node.op, 'its pads are not four sizes', 'four', String(pads).slice(0, 40));
+      throw this.#bad(node, 'its pads are not four sizes', 'four', String(pads).slice(0, 40));
     return top === bottom && left === right ? [top, left] : [top, left, bottom, right];
   }
 
   #scalar(name: string): number | null {
-    const tensor = this.#checkpoint.tensors.get(name);
+    const tensor = this.#stored(name);
     if (!tensor || tensor.shape.some((size) => size !== 1))
       throw this.#bad(name, 'it is no single number', 'a stored number', tensor ? 'several' : 'a computed value');
     const [value = Number.NaN] = readStoredFloat64(tensor);
@@ -352,14 +376,15 @@ class Layers {
   }
 
   #integers(name: string): number[] {
-    const tensor = this.#checkpoint.tensors.get(name);
+    const tensor = this.#stored(name);
     if (!tensor || tensor.shape.length > 1 || tensor.byteLength > 64 || tensor.dtype !== 'i64')
       throw this.#bad(name, 'it is no short list of integers', 'int64', tensor?.dtype ?? 'a computed value');
     return [...readStoredFloat64(tensor)];
   }
 
-  #bad(at: string, what: string, expected: string, got: string): CircuitscopeError {
+  #bad(of: string | OnnxNode, what: string, expected: string, got: string): CircuitscopeError {
     const { path } = this.#checkpoint;
+    const at = typeof of === 'string' ? of : `${of.op} ${of.name || (of.outputs[0] ?? '')}`.slice(0, 160);
     const message = `${path}: ${at}: ${what}; ONNX nets are read as chains of ${known}.`;
     return new CircuitscopeError('unsupported_architecture', message, { at: `${path}: ${at}`, expected, got });
   }
