@@ -41,6 +41,11 @@ export interface NativeStore {
    * that defining it after every training step is cheap. Runs under way keep what they began with. Throws `bad_param`.
    */
   defineOwned(name: string, data: Float32Array, shape: number[], strides: number[]): void;
+  /**
+   * A weight that is computed of stored ones of this store when it is packed or read, in f64, rounded once: `recipe` is a
+   * folding of `core/plan` as JSON, whose names are those of the store. Throws `bad_param`.
+   */
+  defineFolded(name: string, shape: number[], recipe: string): void;
   /** Forgets a weight; runs that use it keep it until they end. */
   remove(name: string): void;
   /** Bytes of mapped files (address space, not memory), of packed matrices, of owned weights. */

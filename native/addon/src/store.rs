@@ -105,6 +105,12 @@ impl NativeStore {
         })
     }
 
+    /// Throws `bad_param`.
+    #[napi]
+    pub fn define_folded(&self, name: String, shape: Vec<f64>, recipe: String) -> napi::Result<(), ErrorCode> {
+        guarded(|| self.store.define_folded(&name, &sizes("shape", &shape)?, &recipe).map_err(js_error))
+    }
+
     /// Forgets a weight; runs that use it keep it until they end.
     #[napi]
     pub fn remove(&self, name: String) {

@@ -45,6 +45,9 @@ impl MatrixSource<'_> {
     }
 }
 
+/// Gets the columns of a panel, the panel's width and the panel [k][width].
+pub type FillPanel<'a> = dyn Fn(Range<usize>, usize, &mut [f32]) + Sync + 'a;
+
 /// Panels `[ceil(n / nr)][k][nr]`, the last one filled up with zeros.
 pub struct PackedMatrix {
     k: usize,
@@ -84,6 +87,24 @@ impl PackedMatrix {
                 _ => fill_panel::<2>(&source, columns.clone(), nr, out),
             }
             packed(columns);
+        })?;
+        Ok(matrix)
+    }
+
+    /// Packs elements that `fill` computes.
+    pub fn pack_computed(
+        ctx: &Context<'_>,
+        size: [usize; 2],
+        spare: Option<PackedMatrix>,
+        fill: &FillPanel<'_>,
+    ) -> Result<PackedMatrix, KernelError> {
+        let mut matrix = PackedMatrix::empty(ctx, size, Dtype::F32, spare)?;
+        let nr = matrix.nr;
+        matrix.fill(ctx, &|columns, out| {
+            // SAFETY: any four bytes are an f32; what is not aligned comes back apart, and panels begin on whole cache lines.
+            let (before, floats, after) = unsafe { out.align_to_mut::<f32>() };
+            assert!(before.is_empty() && after.is_empty(), "a panel that begins inside a float");
+            fill(columns, nr, floats);
         })?;
         Ok(matrix)
     }

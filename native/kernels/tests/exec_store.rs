@@ -328,3 +328,95 @@ fn a_packed_matrix_gives_its_pages_back() {
     let bytes = store.bytes();
     assert!(bytes.packed as f64 <= 1.1 * (k * n * 2) as f64, "{bytes:?}");
 }
+
+#[test]
+fn a_folded_matrix_has_the_bits_of_one_that_was_computed_whole() {
+    let mut random = Random(8);
+    for [k, n] in [[300, 700], [1, 5], [9, 1], [17, 1030]] {
+        let (w, gain) = (random.floats(k * n), random.floats(k));
+        let turned: Vec<f32> = (0..k * n).map(|at| w[at % k * n + at / k]).collect();
+        let mut unit = vec![0.0; k * k];
+        (0..k).for_each(|at| unit[at * k + at] = 1.0);
+        let ids: Vec<i32> = (0..k as i32).collect();
+        for flags in 0..8 {
+            let [gained, columns, rows] = [1, 2, 4].map(|flag| flags & flag != 0);
+            let mut wish: Vec<f64> =
+                (0..k * n).map(|at| f64::from(w[at]) * if gained { f64::from(gain[at / n]) } else { 1.0 }).collect();
+            if columns {
+                for column in 0..n {
+                    let mean = (0..k).fold(0.0, |sum, row| sum + wish[row * n + column]) / k as f64;
+                    (0..k).for_each(|row| wish[row * n + column] -= mean);
+                }
+            }
+            if rows {
+                for row in wish.chunks_mut(n) {
+                    let mean = row.iter().fold(0.0, |sum, value| sum + value) / n as f64;
+                    row.iter_mut().for_each(|value| *value -= mean);
+                }
+            }
+            let wish: Vec<f32> = wish.into_iter().map(|value| value as f32).collect();
+            for (data, strides) in [(&w, [n, 1]), (&turned, [1, k])] {
+                let store = Store::new(*Isa::available().last().unwrap());
+                store.define_owned("s", data.clone(), &[k, n], &strides).unwrap();
+                store.define_owned("g", gain.clone(), &[k], &[1]).unwrap();
+                let recipe = json!({
+                    "kind": "matrix", "from": "s", "gain": if gained { json!("g") } else { json!(null) },
+                    "centreColumns": columns, "centreRows": rows,
+                });
+                store.define_folded("w", &[k, n], &recipe.to_string()).unwrap();
+                // As a table before it is packed, as a product, and as a table of panels.
+                let table = || use_matrix(&store, "embed", json!({}), &[], &ids, [k, n]);
+                let zero_is_zero = |got: &[f32]| got.iter().zip(&wish).all(|(got, wish)| got == wish);
+                assert!(same_bits(&table(), &wish), "[{k}, {n}] {recipe} {strides:?}");
+                assert!(zero_is_zero(&use_matrix(&store, "linear", json!({}), &unit, &[], [k, n])));
+                assert!(same_bits(&table(), &wish));
+                assert!(store.bytes().packed as usize / 4 / k >= n);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_recipe_that_does_not_fit_its_weights_is_refused() {
+    let store = Store::new(Isa::Portable);
+    store.define_owned("s", vec![1.0; 6], &[2, 3], &[3, 1]).unwrap();
+    store.define_owned("g", vec![1.0; 2], &[2], &[1]).unwrap();
+    let matrix = json!({ "kind": "matrix", "from": "s", "gain": "g", "centreColumns": true, "centreRows": false });
+    store.define_folded("w", &[2, 3], &matrix.to_string()).unwrap();
+    let bias = json!({ "kind": "bias", "from": null, "shift": { "vector": "g", "matrix": "s" }, "values": null, "centre": true });
+    store.define_folded("b", &[3], &bias.to_string()).unwrap();
+    let refused = |shape: &[usize], recipe: serde_json::Value| {
+        let refused = store.define_folded("x", shape, &recipe.to_string()).map_err(|error| error.code);
+        assert_eq!(refused, Err(Code::BadParam), "{recipe}");
+    };
+    let with = |json: &serde_json::Value, key: &str, value: serde_json::Value| {
+        let mut json = json.clone();
+        json[key] = value;
+        json
+    };
+    refused(&[3, 2], matrix.clone());
+    refused(&[6], matrix.clone());
+    refused(&[2, 3], bias.clone());
+    refused(&[2], bias.clone());
+    refused(&[2, 3], json!(7));
+    for (key, value) in [
+        ("from", json!("none")),
+        ("from", json!("w")),
+        ("from", json!("g")),
+        ("gain", json!("s")),
+        ("gain", json!(1)),
+        ("centreRows", json!(null)),
+        ("kind", json!("other")),
+    ] {
+        refused(&[2, 3], with(&matrix, key, value));
+    }
+    let values = |bias: serde_json::Value, heads: u64, kv: u64| json!({ "bias": bias, "matrix": "s", "heads": heads, "kvHeads": kv });
+    let own = json!({ "kind": "bias", "from": "g", "shift": null, "values": null, "centre": false });
+    store.define_folded("b", &[3], &with(&bias, "values", values(own.clone(), 2, 2)).to_string()).unwrap();
+    for (heads, kv) in [(0, 0), (2, 0), (0, 2), (1, 2), (4, 4), (3, 1)] {
+        refused(&[3], with(&bias, "values", values(own.clone(), heads, kv)));
+    }
+    refused(&[1 << 50], with(&bias, "shift", json!(null)));
+    let inside = with(&own, "values", values(own.clone(), 2, 2));
+    refused(&[3], with(&bias, "values", values(with(&own, "values", values(inside, 2, 2)), 2, 2)));
+}

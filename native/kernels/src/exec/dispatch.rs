@@ -110,7 +110,7 @@ pub(super) fn run_kernel(
     match &v.step.kernel {
         Kernel::Embed { transposed } => {
             let weight = v.weight(0).ok_or(KernelError::Shape { what: "table params", expected: 1, got: 0 })?.clone();
-            ops::embed(ctx, v.ints(0), &WeightTable::new(weight, *transposed), out)
+            ops::embed(ctx, v.ints(0), &WeightTable::new(weight, *transposed, ctx.isa), out)
         }
         Kernel::Sum => {
             let terms: Vec<&[f32]> = v.all_floats().collect();

@@ -8,12 +8,15 @@ mod dispatch;
 mod doubles;
 mod error;
 mod experts;
+mod folding;
+mod folding_recipe;
 mod kernel;
 mod measure;
 mod program;
 mod run;
 mod shapes;
 mod store;
+mod stored_lines;
 mod vision;
 mod weight;
 

@@ -9,6 +9,7 @@ use memmap2::Mmap;
 
 use super::check::checked_product;
 use super::error::{Code, ExecError};
+use super::folding_recipe::read_folding;
 use super::weight::{Raw, Weight};
 use crate::half::Dtype;
 use crate::isa::Isa;
@@ -124,6 +125,14 @@ impl Store {
     ) -> Result<(), ExecError> {
         check_extent(name, data.len(), 0, shape, strides)?;
         self.insert(name, shape, strides, 0, Raw::Owned(Arc::new(data)));
+        Ok(())
+    }
+
+    /// A weight that is computed of stored ones of this store when it is packed or read; `recipe` is JSON, see `folding.rs`.
+    /// Replaces a weight of the same name.
+    pub fn define_folded(&self, name: &str, shape: &[usize], recipe: &str) -> Result<(), ExecError> {
+        let folding = read_folding(name, shape, recipe, &|stored| self.find(stored))?;
+        self.insert(name, shape, &dense_strides(shape), 0, Raw::Folded(Arc::new(folding)));
         Ok(())
     }
 

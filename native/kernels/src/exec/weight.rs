@@ -4,6 +4,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use memmap2::Mmap;
 
+use super::folding::Folding;
+use super::stored_lines::StoredLines;
 use crate::error::KernelError;
 use crate::gemm::Context;
 use crate::half::Dtype;
@@ -15,25 +17,32 @@ use crate::screen::{Bits, Screen};
 /// Where the elements are before they are packed.
 #[derive(Clone)]
 pub(super) enum Raw {
-    Mapped { file: Arc<Mmap>, byte_offset: usize, dtype: Dtype },
+    Mapped {
+        file: Arc<Mmap>,
+        byte_offset: usize,
+        dtype: Dtype,
+    },
     Owned(Arc<Vec<f32>>),
+    /// Nowhere: they are computed of other weights'.
+    Folded(Arc<Folding>),
 }
 
 impl Raw {
-    fn bytes(&self) -> &[u8] {
+    pub(super) fn bytes(&self) -> &[u8] {
         match self {
             Raw::Mapped { file, byte_offset, .. } => &file[*byte_offset..],
             // SAFETY: a float is four initialised bytes without padding, and the borrow is carried over.
             Raw::Owned(data) => unsafe {
                 std::slice::from_raw_parts(data.as_ptr().cast(), size_of_val(data.as_slice()))
             },
+            Raw::Folded(_) => &[],
         }
     }
 
-    fn dtype(&self) -> Dtype {
+    pub(super) fn dtype(&self) -> Dtype {
         match self {
             Raw::Mapped { dtype, .. } => *dtype,
-            Raw::Owned(_) => Dtype::F32,
+            Raw::Owned(_) | Raw::Folded(_) => Dtype::F32,
         }
     }
 }
@@ -95,6 +104,13 @@ impl Weight {
         &self.shape
     }
 
+    /// The stored matrix that another weight is computed of; `None` where it is none, or not stored any more.
+    pub(super) fn lines(&self) -> Option<StoredLines> {
+        let (&[k, n], &[sk, sn]) = (self.shape.as_slice(), self.strides.as_slice()) else { return None };
+        let raw = self.raw().clone().filter(|raw| !matches!(raw, Raw::Folded(_)))?;
+        Some(StoredLines { raw, offset: self.offset, k, n, sk, sn })
+    }
+
     fn raw(&self) -> MutexGuard<'_, Option<Raw>> {
         self.raw.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -109,6 +125,10 @@ impl Weight {
             if transposed { (&self.transposed, &self.packed) } else { (&self.packed, &self.transposed) };
         if let Some(packed) = wanted.get() {
             return Ok(packed.clone());
+        }
+        if transposed && other.get().is_none() && matches!(&*self.raw(), Some(Raw::Folded(_))) {
+            // Its transpose is made of its panels.
+            self.packed(ctx, false)?;
         }
         let _alone = self.packing.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(packed) = wanted.get() {
@@ -131,6 +151,13 @@ impl Weight {
         let (Some(raw), &[sk, sn]) = (raw, self.strides.as_slice()) else {
             return Err(KernelError::Shape { what: "dimensions of a matrix", expected: 2, got: self.shape.len() });
         };
+        if let Raw::Folded(folding) = &raw {
+            let Folding::Matrix(matrix) = &**folding else {
+                return Err(KernelError::Shape { what: "dimensions of a matrix", expected: 2, got: 1 });
+            };
+            let packed = Arc::new(matrix.packed(ctx, spare)?);
+            return Ok(wanted.get_or_init(|| packed).clone());
+        }
         let [(k, sk), (n, sn)] = if transposed { [(n, sn), (k, sk)] } else { [(k, sk), (n, sn)] };
         let source = MatrixSource { bytes: raw.bytes(), dtype: raw.dtype(), offset: self.offset, k, n, sk, sn };
         // Where columns lie one after the other (a stored [out, in] matrix), their pages go as soon as they are packed, so
@@ -149,7 +176,7 @@ impl Weight {
                 let last = (k.saturating_sub(1) * sk + n.saturating_sub(1) * sn + 1) * dtype.bytes();
                 release(file, first, if k * n == 0 { 0 } else { last });
             }
-            Raw::Owned(_) => *self.raw() = None,
+            Raw::Owned(_) | Raw::Folded(_) => *self.raw() = None,
         }
         Ok(packed)
     }
@@ -234,12 +261,19 @@ impl Weight {
         {
             return Ok(data.clone());
         }
+        if let Some(Raw::Folded(folding)) = &raw
+            && let Folding::Bias(bias) = &**folding
+        {
+            let data = bias.values().into_iter().map(|value| value as f32).collect();
+            return Ok(self.vector.get_or_init(|| Arc::new(data)).clone());
+        }
         let mut data = Vec::new();
         data.try_reserve_exact(count).map_err(|_| KernelError::TooLarge { what: "vector" })?;
         data.resize(count, 0.0);
         let width = self.shape.last().copied().unwrap_or(1).max(1);
         for (row, out) in data.chunks_exact_mut(width).enumerate() {
             match &raw {
+                Some(Raw::Folded(folding)) => folding.row(row, out)?,
                 Some(raw) => self.read_raw(raw, self.row_start(row), *self.strides.last().unwrap_or(&1), out),
                 // Only a matrix is packed, and a packed matrix has two dimensions.
                 None => self.panel_row(row, out).ok_or(KernelError::TooLarge { what: "vector" })??,
@@ -289,14 +323,15 @@ impl Weight {
 pub(crate) struct WeightTable {
     weight: Arc<Weight>,
     transposed: bool,
+    isa: Isa,
     /// Looked up once: rows are read by the thousand, on all threads.
     raw: Option<Raw>,
 }
 
 impl WeightTable {
-    pub(crate) fn new(weight: Arc<Weight>, transposed: bool) -> WeightTable {
+    pub(crate) fn new(weight: Arc<Weight>, transposed: bool, isa: Isa) -> WeightTable {
         let raw = weight.raw().clone();
-        WeightTable { weight, transposed, raw }
+        WeightTable { weight, transposed, isa, raw }
     }
 
     fn sizes(&self) -> [usize; 2] {
@@ -324,6 +359,14 @@ impl Table for WeightTable {
             return result;
         }
         if let Some(raw) = &self.raw {
+            if let (Raw::Folded(folding), false) = (raw, self.transposed) {
+                return folding.row(row, out);
+            }
+            if let Raw::Folded(_) = raw {
+                // Columns of a computed matrix are read from its panels.
+                weight.packed(&Context { isa: self.isa, threads: 1, cancel: None }, false)?;
+                return weight.panel_column(row, out).unwrap_or(Err(KernelError::TooLarge { what: "table" }));
+            }
             let (along, across) = if self.transposed { (0, 1) } else { (1, 0) };
             let (Some(&along), Some(&across)) = (weight.strides.get(along), weight.strides.get(across)) else {
                 return Err(KernelError::Shape { what: "dimensions of a table", expected: 2, got: weight.shape.len() });
@@ -339,7 +382,7 @@ impl Table for WeightTable {
 
 /// Gives back the pages that lie wholly inside a part of a mapping. They come from the file again if they are read again.
 #[cfg(unix)]
-fn release(file: &Mmap, first: usize, len: usize) {
+pub(super) fn release(file: &Mmap, first: usize, len: usize) {
     const PAGE: usize = 4096;
     let (from, to) = (first.next_multiple_of(PAGE), (first + len).min(file.len()) / PAGE * PAGE);
     if from < to {
@@ -350,7 +393,7 @@ fn release(file: &Mmap, first: usize, len: usize) {
 }
 
 #[cfg(not(unix))]
-fn release(_: &Mmap, _: usize, _: usize) {}
+pub(super) fn release(_: &Mmap, _: usize, _: usize) {}
 
 impl std::fmt::Debug for Weight {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

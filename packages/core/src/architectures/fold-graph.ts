@@ -1,36 +1,8 @@
 import type { Graph, GraphNode, GraphParam } from '../graph/index.ts';
+import type { Folding } from '../plan/index.ts';
 
 // Which parts of a graph fold into which weights, read off the graph alone, so that every family is covered: a norm folds
 // where nothing but products reads its output, a writer is centred where nothing but layer norms reads what it adds to.
-
-/** How a weight of the folded view comes from stored ones; every sum and product in float64, rounded once. */
-export type Folding =
-  | {
-      readonly kind: 'matrix';
-      readonly from: string;
-      /** Read as its transpose: the table of a tied embedding, from the unembedding. */
-      readonly transposed: boolean;
-      /** Gain of the norm, multiplied into the rows. */
-      readonly gain: string | null;
-      /** A layer norm is read: take the mean over rows out of each column. */
-      readonly centreColumns: boolean;
-      /** Take the mean over columns out of each row: what is written to the stream, or the unembedding. */
-      readonly centreRows: boolean;
-    }
-  | {
-      readonly kind: 'bias';
-      readonly from: string | null;
-      /** The norm's shift, through the stored matrix. */
-      readonly shift: { readonly vector: string; readonly matrix: string } | null;
-      /** Biases of values, through the heads' output: each key/value head serves `heads / kvHeads` heads. */
-      readonly values: {
-        readonly bias: Extract<Folding, { kind: 'bias' }>;
-        readonly matrix: string;
-        readonly heads: number;
-        readonly kvHeads: number;
-      } | null;
-      readonly centre: boolean;
-    };
 
 export interface FoldedGraph {
   readonly graph: Graph;

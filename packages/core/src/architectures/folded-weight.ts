@@ -1,6 +1,5 @@
-import { findWeight, type Weight, type Weights } from '../plan/index.ts';
+import { type Folding, findWeight, type Weight, type Weights } from '../plan/index.ts';
 import type { Floats } from '../tensor/index.ts';
-import type { Folding } from './fold-graph.ts';
 
 /** A weight of the folded view: nothing is computed before it is read, and nothing is kept. */
 export function foldedWeight(name: string, shape: readonly number[], folding: Folding, stored: Weights): Weight {
@@ -10,7 +9,7 @@ export function foldedWeight(name: string, shape: readonly number[], folding: Fo
     ? { version: () => sources.reduce((sum, source) => sum + (source.version?.() ?? 0), 0) }
     : {};
   if (folding.kind === 'bias') {
-    return { name, shape, read: () => foldedBias(folding, stored, size), ...changing };
+    return { name, shape, read: () => foldedBias(folding, stored, size), folded: { folding, of: stored }, ...changing };
   }
   const [source] = sources;
   // A table that is only turned round, or stands alone as it is stored, stays a view of the file.
@@ -22,6 +21,7 @@ export function foldedWeight(name: string, shape: readonly number[], folding: Fo
     shape,
     read: () => fillMatrix(new Float64Array(size), folding, stored),
     readRounded: () => fillMatrix(new Float32Array(size), folding, stored),
+    folded: { folding, of: stored },
     ...view,
     ...changing,
   };

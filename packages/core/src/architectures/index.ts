@@ -17,7 +17,7 @@ export { type ConvnetDecomposition, type ConvnetReader, decomposeConvnet } from 
 export { buildEncoder, type EncoderSpec } from './encoder.ts';
 export { buildEncoderDecoder, type EncoderDecoderSpec } from './encoder-decoder.ts';
 export { endTokens } from './end-tokens.ts';
-export { type FoldedGraph, type Folding, foldGraph } from './fold-graph.ts';
+export { type FoldedGraph, foldGraph } from './fold-graph.ts';
 export { dequantisedBytes, huggingFaceOf } from './gguf-names.ts';
 export type { EncoderModel } from './load-encoder.ts';
 export type { EncoderDecoderModel } from './load-encoder-decoder.ts';

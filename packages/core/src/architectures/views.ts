@@ -1,6 +1,6 @@
 import { CircuitscopeError } from '@circuitscope/schema';
-import type { Weight } from '../plan/index.ts';
-import { type FoldedGraph, type Folding, foldGraph } from './fold-graph.ts';
+import type { Folding, Weight } from '../plan/index.ts';
+import { type FoldedGraph, foldGraph } from './fold-graph.ts';
 import { foldedWeight } from './folded-weight.ts';
 import type { Model } from './load-model.ts';
 

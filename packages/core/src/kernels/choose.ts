@@ -25,6 +25,7 @@ export interface NativeStoreHandle {
     strides: number[],
   ): void;
   defineOwned(name: string, data: Float32Array, shape: number[], strides: number[]): void;
+  defineFolded(name: string, shape: number[], recipe: string): void;
   remove(name: string): void;
   bytes(): { readonly mapped: number; readonly packed: number; readonly owned: number };
 }

@@ -7,6 +7,7 @@ export { countProducts } from './count-products.ts';
 export { editWeights } from './edit-weights.ts';
 export type { ExecuteOptions, Executor, ExecutorInfo } from './executor.ts';
 export { fixPositions } from './fix-positions.ts';
+export type { Folding } from './folding.ts';
 export type { KeyValueCache } from './key-value-cache.ts';
 export type { LatentReader } from './latent-readout.ts';
 export { nativeExecutor } from './native-executor.ts';

@@ -1,6 +1,7 @@
 import { CircuitscopeError } from '@circuitscope/schema';
 import type { KernelValue, NativeAddon, NativeInfo, NativeProgramHandle, NativeStoreHandle } from '../kernels/index.ts';
 import type { Floats } from '../tensor/index.ts';
+import { defineFolded } from './define-folded.ts';
 import type { ExecuteOptions, Executor } from './executor.ts';
 import { boundShape, type Program, programBytes, type Sizes } from './program.ts';
 import { checkLength, checkMemory } from './reference-executor.ts';
@@ -55,7 +56,7 @@ export function nativeExecutor(addon: NativeAddon): Executor {
         [...weight.shape],
         [...mapping.strides],
       );
-    } else {
+    } else if (!defineFolded(weight, store.handle, (stored) => define(store, stored))) {
       const data = weight.readRounded?.() ?? weight.read();
       const shape = [...weight.shape];
       const strides = shape.map((_, axis) => shape.slice(axis + 1).reduce((a, b) => a * b, 1));

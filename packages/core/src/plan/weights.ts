@@ -1,5 +1,6 @@
 import { CircuitscopeError } from '@circuitscope/schema';
 import type { Floats, Tensor } from '../tensor/index.ts';
+import type { Folding } from './folding.ts';
 
 /** Where a weight lies in a file, for executors that map files instead of reading them. Strides and offset in elements. */
 export interface WeightMapping {
@@ -21,6 +22,8 @@ export interface Weight {
   /** For computed weights: the same, each entry rounded to float32 once, without a copy in float64. */
   readonly readRounded?: () => Float32Array;
   readonly mapping?: WeightMapping;
+  /** For weights computed of others: how, so that an executor may compute them itself, with the same bits. */
+  readonly folded?: { readonly folding: Folding; readonly of: Weights };
   /** For weights that change (training): grows with each change, and executors read the values anew when it did. */
   readonly version?: () => number;
 }
