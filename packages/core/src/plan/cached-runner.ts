@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { CircuitscopeError, canonicalJson, type Hash, type Plan } from '@circuitscope/schema';
-import { type Graph, hashGraph, withPast } from '../graph/index.ts';
+import { type Graph, withPast } from '../graph/index.ts';
 import type { Floats, Tensor } from '../tensor/index.ts';
 import { type BindContext, checkPrompt, type Prompt } from './bind.ts';
 import { checkInputs } from './check-inputs.ts';
@@ -15,7 +15,7 @@ import { appendRows, type CacheOrigin, entriesOf, type KeyValueCache, requireOri
 import { positionAxes } from './position-axes.ts';
 import { boundShape } from './program.ts';
 import type { Run } from './run.ts';
-import type { Engine, RunOptions } from './run-plan.ts';
+import { type Engine, type RunOptions, requirePlanOf } from './run-plan.ts';
 import { sliceReadout } from './slice-readout.ts';
 
 // A text that grows, without computing its past again: keys and values of each layer, as they are after all changes, are
@@ -49,19 +49,12 @@ export interface CachedRunnerOptions extends Pick<RunOptions, 'runs' | 'artefact
  *   gradients, losses and readouts at single positions other than the last
  */
 export function cachedRunner(engine: Engine, plan: Plan, options: CachedRunnerOptions): CachedRunner {
-  const expected = hashGraph(engine.graph);
-  if (plan.graph !== expected) {
-    throw new CircuitscopeError(
-      'wrong_graph',
-      'This plan was made for another model graph; make it anew for this model.',
-      { expected, got: plan.graph },
-    );
-  }
+  requirePlanOf(engine.graph, plan);
   requireFixed(plan.interventions);
-  requirePieces(plan, engine.graph);
   const { source } = options;
   requireSource(engine.graph, source);
   const { graph, state } = withPast(engine.graph);
+  requirePieces(plan, engine.graph);
   const artefacts = options.artefacts ?? new Map<Hash, Tensor>();
   const runs = options.runs ?? new Map<string, Run>();
   const [group] = groupVariants(graph, [plan.interventions]);
