@@ -41,7 +41,7 @@ export function siteOfHook(hook: string): string {
 }
 
 /**
- * What float64 is held to. The toys' weights were rounded to float32 when they were stored, after their caches were made; through
+ * What float64 is held to. The gains of the toys' norms were rounded to float32 when they were stored, after their caches were made; through
  * two norms a layer more than others have, SoLU's toy makes more of that.
  */
 export const lensFloat64Bound = (name: string): number => (name === 'toy-solu-ln' ? 1e-6 : 2e-7);
