@@ -17,7 +17,7 @@ import {
   statisticsProgram,
   type TokenPlace,
 } from '../dictionaries/index.ts';
-import { findSite } from '../graph/index.ts';
+import { findSite, GraphRewrite } from '../graph/index.ts';
 import {
   captured,
   type Engine,
@@ -29,6 +29,7 @@ import {
   type RunOptions,
   runPlan,
 } from '../plan/index.ts';
+import { addLatentReadout } from '../plan/latent-readout.ts';
 import type { Bos, Corpus } from '../tokens/index.ts';
 import { type CorpusBatch, corpusBatches, requireContext } from './corpus-batches.ts';
 import { openStatistics, saveStatistics } from './latent-statistics-folder.ts';
@@ -187,7 +188,11 @@ interface BatchReader {
 
 /** Counts where the values are made, for every dictionary of which a token's latents do not depend on each other. */
 function batchReader(engine: Engine, settings: BatchSettings): BatchReader {
-  const { site, dictionary, examples } = settings;
+  const { site, hash, dictionary, examples } = settings;
+  // What a readout of these latents would refuse is refused in its words.
+  const dictionaries = new Map([[hash, latentReader(dictionary)]]);
+  const readout = { kind: 'latents', at: { site }, dictionary: hash, keep: { kind: 'above' } } as const;
+  addLatentReadout(new GraphRewrite(engine.graph), readout, { dictionaries, sweeps: false });
   const inner = findSite(engine.graph, site).shape.slice(2).map(Number);
   const counting = statisticsProgram(dictionary, inner, Math.max(examples, 1));
   return counting ? countingReader(engine, settings, counting) : new RowReader(engine, settings);

@@ -75,6 +75,8 @@ export function nativeExecutor(addon: NativeAddon): Executor {
     adamw: ({ data, gradient, first, second }, factors) => addon.adamw(gradient, data, first, second, factors),
     async execute(program, weights, { sizes, inputs }, options = {}) {
       checkMemory(program, sizes, options);
+      // From here until the addon has bound the call nothing waits: another run may define weights of the same names.
+      await collectBefore(program, sizes);
       const store = storeFor(weights);
       const edited: string[] = [];
       for (const name of program.params) {
@@ -95,7 +97,6 @@ export function nativeExecutor(addon: NativeAddon): Executor {
         checkLength(name, data.length, boundShape(program.values[value]?.shape ?? [], sizes));
         given[name] = data instanceof Int32Array ? data : asType(data, program.values[value]?.dtype);
       }
-      await collectBefore(program, sizes);
       try {
         return await observed(addon, handle, store.handle, program, sizes, given, options);
       } finally {
